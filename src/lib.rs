@@ -1,0 +1,4 @@
+//! Portcullis: the edge in front of a NestJS backend and a single-page application.
+
+pub mod config;
+pub mod message;

@@ -1,0 +1,1 @@
+//! `Forwarded` and `X-Forwarded-*`: who really asked, told to the backend and read from trusted proxies.

@@ -1,0 +1,1 @@
+//! Request paths: matched as they are written, decoded once and only to find a file.
