@@ -1,11 +1,25 @@
 //! `[[site.route]]`: a path, its policies, and one handler.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use crate::config::{limit::RateLimit, upstream::Upstream, value::Located};
+use crate::config::{
+    defaults,
+    diagnostic::Diagnostic,
+    limit::{self, RateLimit},
+    reader::{
+        Read, Value, quoted,
+        table::{Shape, Table},
+    },
+    upstream::Upstream,
+    value::{Located, path, unit::Size},
+};
+
+mod handler;
+
+pub(crate) use handler::{FILES, PROXY, REDIRECT, RESPOND};
 
 /// `[[site.route]]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,4 +92,172 @@ pub struct Respond {
     pub body: Bytes,
     /// `Content-Type`.
     pub content_type: HeaderValue,
+}
+
+/// `[[site.route]]`.
+pub(crate) static SHAPE: Shape = Shape {
+    name: "site.route",
+    keys: &[
+        "path",
+        "files",
+        "proxy",
+        "redirect",
+        "respond",
+        "rate_limit",
+        "body_limit",
+    ],
+    reserved: &["cache", "compress", "cors_errors"],
+};
+
+const HANDLERS: [&str; 4] = ["files", "proxy", "redirect", "respond"];
+
+/// `[[site.route]]` before its upstream is looked up.
+pub(crate) struct RawRoute {
+    /// What it matches.
+    pub(crate) path: Option<Located<PathPattern>>,
+    /// What answers.
+    pub(crate) handler: Option<RawHandler>,
+    /// Requests per client.
+    pub(crate) rate_limit: Option<RateLimit>,
+    /// Largest request body.
+    pub(crate) body_limit: u64,
+}
+
+/// A handler before its upstream is looked up.
+pub(crate) enum RawHandler {
+    /// `proxy`.
+    Proxy {
+        /// The name of an upstream.
+        upstream: Located<String>,
+        /// Take the route's path off.
+        strip_prefix: bool,
+    },
+    /// Any other, which refers to nothing.
+    Done(Handler),
+}
+
+impl RawRoute {
+    /// Reads one `[[site.route]]`.
+    pub(crate) fn read(table: &Table<'_>) -> Self {
+        let rate_limit = table.child("rate_limit", &limit::SHAPE);
+        let body_limit = table.take_or("body_limit", Size(defaults::BODY_LIMIT));
+        let route = Self {
+            path: table.require("path", "\"/\""),
+            handler: read_handler(table),
+            rate_limit: rate_limit.and_then(|table| RateLimit::read(&table)),
+            body_limit: body_limit.0,
+        };
+        table.finish();
+        route
+    }
+}
+
+fn read_handler(table: &Table<'_>) -> Option<RawHandler> {
+    let given: Vec<_> = HANDLERS.iter().filter_map(|key| table.value(key)).collect();
+    match given.as_slice() {
+        [] => {
+            let fault = Diagnostic::error("the route has no handler")
+                .at(table.span.clone())
+                .help("add one of `files`, `proxy`, `redirect` and `respond`");
+            table.reader.push(fault);
+        }
+        [_] => {}
+        [first, others @ ..] => {
+            for other in others {
+                let message = format!(
+                    "the route has two handlers, `{}` and `{}`",
+                    first.key, other.key
+                );
+                let fault = Diagnostic::error(message)
+                    .at(other.span())
+                    .related(first.span(), "the first handler")
+                    .help("keep one, and put the other into a route of its own");
+                table.reader.push(fault);
+            }
+        }
+    }
+    // All are read, so that the faults inside each are said too.
+    let mut handlers = [
+        handler::read_files(table),
+        handler::read_proxy(table),
+        handler::read_redirect(table),
+        handler::read_respond(table),
+    ];
+    handlers.iter_mut().find_map(Option::take)
+}
+
+impl PathPattern {
+    /// The path itself, without the `=` of an exact one.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Exact(path) | Self::Prefix(path) => path,
+        }
+    }
+
+    /// Whether both match the same requests: `/x` and `/x/` do, as prefixes.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(one), Self::Exact(two)) => one == two,
+            (Self::Prefix(one), Self::Prefix(two)) => stem(one) == stem(two),
+            (Self::Exact(_), Self::Prefix(_)) | (Self::Prefix(_), Self::Exact(_)) => false,
+        }
+    }
+}
+
+/// A prefix without its final slash; `/` becomes empty.
+fn stem(prefix: &str) -> &str {
+    prefix.strip_suffix('/').unwrap_or(prefix)
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => write!(f, "={path}"),
+            Self::Prefix(path) => f.write_str(path),
+        }
+    }
+}
+
+impl Read for PathPattern {
+    fn read(value: &Value<'_>) -> Option<Self> {
+        let text = value.text("a path", "\"/api/\"")?;
+        let exact = text.strip_prefix('=').map(str::trim_start);
+        let path = exact.unwrap_or(&text);
+        if path.starts_with(['~', '^']) {
+            return value.reject(
+                format!("the path {} is a regular expression", quoted(&text)),
+                "write a prefix like `\"/api/\"`, or one exact path like `\"=/ping\"`",
+            );
+        }
+        if let Some(prefix) = path.strip_suffix('*') {
+            return value.reject(
+                format!("the path {} has a wildcard", quoted(&text)),
+                format!("write `\"{prefix}\"`: a path matches everything below it"),
+            );
+        }
+        if let Err((fault, help)) = path::check(path) {
+            return value.reject(format!("the path {} {fault}", quoted(&text)), help);
+        }
+        let path = path.to_owned();
+        Some(match exact {
+            Some(_) => Self::Exact(path),
+            None => Self::Prefix(path),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_with_and_without_a_slash_are_alike() {
+        let prefix = |path: &str| PathPattern::Prefix(path.to_owned());
+        let exact = |path: &str| PathPattern::Exact(path.to_owned());
+        assert!(prefix("/x").is_like(&prefix("/x/")));
+        assert!(prefix("/").is_like(&prefix("/")));
+        assert!(!prefix("/x").is_like(&prefix("/xy")));
+        assert!(!prefix("/x").is_like(&exact("/x")));
+        assert!(!exact("/x").is_like(&exact("/x/")));
+    }
 }

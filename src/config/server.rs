@@ -1,10 +1,22 @@
 //! `[server]`: what concerns the whole process.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
-use crate::config::value::Secret;
+use crate::config::{
+    defaults,
+    diagnostic::Diagnostic,
+    reader::{
+        file::ReadableFile,
+        table::{Shape, Switch, Table},
+    },
+    value::{Located, Secret, unit::Size},
+};
 
 /// `[server]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,4 +46,179 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Bearer token; always present when `address` is not loopback.
     pub token: Option<Secret>,
+}
+
+/// `[server]`.
+pub(crate) static SHAPE: Shape = Shape {
+    name: "server",
+    keys: &[
+        "threads",
+        "drain_timeout",
+        "admin",
+        "trusted_proxies",
+        "head_timeout",
+        "head_limit",
+        "stall_timeout",
+        "tunnel_timeout",
+    ],
+    reserved: &[],
+};
+
+/// `server.admin`.
+pub(crate) static ADMIN: Shape = Shape {
+    name: "server.admin",
+    keys: &["address", "token", "token_file"],
+    reserved: &[],
+};
+
+/// Longest token file; what is longer is some other file.
+const LONGEST_TOKEN: u64 = 4096;
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            threads: defaults::threads(),
+            drain_timeout: defaults::DRAIN_TIMEOUT,
+            admin: Some(Admin::default()),
+            trusted_proxies: Vec::new(),
+            head_timeout: defaults::HEAD_TIMEOUT,
+            head_limit: to_usize(defaults::HEAD_LIMIT),
+            stall_timeout: defaults::STALL_TIMEOUT,
+            tunnel_timeout: defaults::TUNNEL_TIMEOUT,
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            address: defaults::ADMIN_ADDRESS
+                .parse()
+                .expect("the constant is an address"),
+            token: None,
+        }
+    }
+}
+
+impl Server {
+    /// Reads `[server]`.
+    pub(crate) fn read(table: &Table<'_>) -> Self {
+        let default = Self::default();
+        let long = Duration::from_millis(1)..=Duration::from_hours(24);
+        let threads = match table.take_within("threads", 0, &(0..=1024)) {
+            0 => default.threads,
+            threads => threads,
+        };
+        let head_limit = table.take_within(
+            "head_limit",
+            Size(defaults::HEAD_LIMIT),
+            &(Size(8 << 10)..=Size(1 << 20)),
+        );
+        let server = Self {
+            threads,
+            drain_timeout: table.take_or("drain_timeout", default.drain_timeout),
+            admin: match table.switch("admin", &ADMIN) {
+                Switch::Absent => default.admin,
+                Switch::Off => None,
+                Switch::On(table) => Some(Admin::read(&table)),
+            },
+            trusted_proxies: read_trusted(table),
+            head_timeout: table.take_within("head_timeout", default.head_timeout, &long),
+            head_limit: to_usize(head_limit.0),
+            stall_timeout: table.take_within("stall_timeout", default.stall_timeout, &long),
+            tunnel_timeout: table.take_within("tunnel_timeout", default.tunnel_timeout, &long),
+        };
+        table.finish();
+        server
+    }
+}
+
+fn read_trusted(table: &Table<'_>) -> Vec<IpNet> {
+    let trusted = table
+        .list::<IpNet>("trusted_proxies", "[\"10.0.0.0/8\"]")
+        .unwrap_or_default();
+    for network in &trusted {
+        if network.value.prefix_len() == 0 {
+            let warning = Diagnostic::warning("everybody is trusted to say who the client is")
+                .at(network.span.clone())
+                .help("name only the proxies in front, or anyone can forge an address");
+            table.reader.push(warning);
+        }
+    }
+    trusted.into_iter().map(|network| network.value).collect()
+}
+
+impl Admin {
+    fn read(table: &Table<'_>) -> Self {
+        let address: Option<Located<SocketAddr>> = table.take("address");
+        let token = read_token(table);
+        let is_open = address
+            .as_ref()
+            .is_some_and(|address| !is_loopback(address.value.ip()));
+        if let (Some(address), true) = (&address, is_open && token.is_none())
+            && !table.has("token")
+            && !table.has("token_file")
+        {
+            let fault = Diagnostic::error("the admin listener is open to the network without a token")
+                .at(address.span.clone())
+                .help("add `token_file = \"...\"` or `token = \"${ADMIN_TOKEN}\"`, or listen on 127.0.0.1");
+            table.reader.push(fault);
+        }
+        table.finish();
+        Self {
+            address: address.map_or_else(|| Self::default().address, |address| address.value),
+            token,
+        }
+    }
+}
+
+fn read_token(table: &Table<'_>) -> Option<Secret> {
+    let written = table.value("token");
+    let file = table.value("token_file");
+    if let (Some(_), Some(file)) = (&written, &file) {
+        return file.reject(
+            "both `token` and `token_file` are given",
+            "keep one of them",
+        );
+    }
+    let (value, token) = match (written, file) {
+        (Some(value), _) => (
+            value,
+            value.text("a token", "\"${ADMIN_TOKEN}\"")?.into_owned(),
+        ),
+        (None, Some(value)) => {
+            let file: ReadableFile = table.take("token_file")?;
+            let size = fs::metadata(&file.0).map_or(u64::MAX, |about| about.len());
+            if size > LONGEST_TOKEN {
+                return value.reject(
+                    "the file is too long for a token",
+                    "name a file with the token alone",
+                );
+            }
+            match fs::read_to_string(&file.0) {
+                Ok(text) => (value, text.trim().to_owned()),
+                Err(_) => {
+                    return value
+                        .reject("the file holds no text", "name a file with the token alone");
+                }
+            }
+        }
+        (None, None) => return None,
+    };
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return value.reject(
+            "the token is empty or holds characters that no header can carry",
+            "use letters, digits and punctuation without spaces",
+        );
+    }
+    Some(Secret::new(token))
+}
+
+/// Loopback, also as an IPv4 address in IPv6 clothes.
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+fn to_usize(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
 }

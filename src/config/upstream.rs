@@ -1,10 +1,25 @@
 //! `[upstream.NAME]`: a named set of backends.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use http::StatusCode;
 
-use crate::config::value::Located;
+use crate::config::{
+    diagnostic::Diagnostic,
+    reader::{
+        Read, Value,
+        file::ReadableFile,
+        quoted,
+        table::{Shape, Table},
+    },
+    value::{Located, host, report_repeats},
+};
+
+mod policy;
+mod probe;
+
+pub(crate) use policy::{LIMITS, POOL, RETRY, TIMEOUT};
+pub(crate) use probe::SHAPE as PROBE;
 
 /// `[upstream.NAME]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +60,23 @@ pub enum BackendAddress {
     },
     /// `unix:/path`.
     Unix(PathBuf),
+}
+
+/// As it is written in the file.
+impl fmt::Display for BackendAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { tls, host, port } => {
+                let scheme = if *tls { "https" } else { "http" };
+                if host.contains(':') {
+                    write!(f, "{scheme}://[{host}]:{port}")
+                } else {
+                    write!(f, "{scheme}://{host}:{port}")
+                }
+            }
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// `upstream.balance`.
@@ -138,4 +170,146 @@ pub struct BackendTls {
     pub ca: Option<Located<PathBuf>>,
     /// Name to verify and to send as SNI; `None`: the host of the backend.
     pub name: Option<String>,
+}
+
+/// `[upstream.NAME]`.
+pub(crate) static SHAPE: Shape = Shape {
+    name: "upstream.NAME",
+    keys: &[
+        "backends", "balance", "sticky", "probe", "retry", "timeout", "limits", "pool", "tls",
+    ],
+    reserved: &[],
+};
+
+/// `upstream.tls`.
+pub(crate) static TLS: Shape = Shape {
+    name: "upstream.NAME.tls",
+    keys: &["ca", "name"],
+    reserved: &[],
+};
+
+/// `[upstream.NAME]` with the places of its backends.
+pub(crate) struct RawUpstream {
+    /// NAME.
+    pub(crate) name: Located<String>,
+    /// `None` when its backends are faulty.
+    pub(crate) upstream: Option<Upstream>,
+    /// Its backends again, with places.
+    pub(crate) backends: Vec<Located<BackendAddress>>,
+}
+
+impl Upstream {
+    /// An upstream with these backends and the default of everything else.
+    pub fn new(name: impl Into<String>, backends: Vec<BackendAddress>) -> Self {
+        let speaks_tls = backends
+            .iter()
+            .any(|it| matches!(it, BackendAddress::Tcp { tls: true, .. }));
+        Self {
+            name: name.into(),
+            backends,
+            balance: Balance::LeastRequests,
+            // Harmless where no Socket.IO is spoken, needed by Nest's gateways where polling is.
+            sticky: Sticky::SocketIo,
+            probe: Probe::default(),
+            retry: Retry::default(),
+            timeout: Timeout::default(),
+            limits: Limits::default(),
+            pool: Pool::default(),
+            tls: speaks_tls.then(BackendTls::default),
+        }
+    }
+}
+
+impl RawUpstream {
+    /// Reads `[upstream.NAME]`.
+    pub(crate) fn read(name: Located<String>, table: &Table<'_>) -> Self {
+        let backends = read_backends(table);
+        let addresses = backends.iter().map(|backend| backend.value.clone());
+        let default = Upstream::new(name.value.clone(), addresses.collect());
+        let balances = [
+            ("least_requests", Balance::LeastRequests),
+            ("round_robin", Balance::RoundRobin),
+            ("hash", Balance::Hash),
+        ];
+        let stickies = [
+            ("socketio", Sticky::SocketIo),
+            ("cookie", Sticky::Cookie),
+            ("off", Sticky::Off),
+        ];
+        let upstream = Upstream {
+            balance: table.choose("balance", default.balance, &balances),
+            sticky: table.choose("sticky", default.sticky, &stickies),
+            probe: Probe::read(table.child("probe", &PROBE)),
+            retry: Retry::read(table.child("retry", &RETRY)),
+            timeout: Timeout::read(table.child("timeout", &TIMEOUT)),
+            limits: Limits::read(table.child("limits", &LIMITS)),
+            pool: Pool::read(table.child("pool", &POOL)),
+            tls: read_tls(table, default.tls),
+            name: default.name,
+            backends: default.backends,
+        };
+        table.finish();
+        Self {
+            name,
+            upstream: (!upstream.backends.is_empty()).then_some(upstream),
+            backends,
+        }
+    }
+}
+
+fn read_backends(table: &Table<'_>) -> Vec<Located<BackendAddress>> {
+    const EXAMPLE: &str = "[\"http://127.0.0.1:3001\"]";
+    let Some(value) = table.value("backends") else {
+        table.missing::<()>("backends", EXAMPLE);
+        return Vec::new();
+    };
+    let items = value.items("an array of addresses", EXAMPLE);
+    if items.as_ref().is_some_and(Vec::is_empty) {
+        value.reject::<()>(
+            "`backends` is empty",
+            format!("write `backends = {EXAMPLE}`"),
+        );
+    }
+    let backends: Vec<_> = items
+        .unwrap_or_default()
+        .iter()
+        .filter_map(Located::read)
+        .collect();
+    report_repeats(table.reader, &backends, "backend");
+    backends
+}
+
+/// `default` is present exactly when a backend speaks TLS.
+fn read_tls(table: &Table<'_>, default: Option<BackendTls>) -> Option<BackendTls> {
+    let child = table.child("tls", &TLS)?;
+    let tls = BackendTls {
+        ca: child
+            .take::<Located<ReadableFile>>("ca")
+            .map(|ca| ca.map(|file| file.0)),
+        name: child.take::<ServerName>("name").map(|name| name.0),
+    };
+    child.finish();
+    if default.is_none() {
+        let fault = Diagnostic::error("`tls` is for `https://` backends, and no backend is one")
+            .at(child.span)
+            .help("write the backends with `https://`, or take `tls` out");
+        table.reader.push(fault);
+    }
+    default.map(|_| tls)
+}
+
+/// A name that a certificate can carry.
+struct ServerName(String);
+
+impl Read for ServerName {
+    fn read(value: &Value<'_>) -> Option<Self> {
+        let text = value.text("a host name", "\"api.internal\"")?;
+        match host::bare(&text) {
+            Some(name) => Some(Self(name)),
+            None => value.reject(
+                format!("{} is no host name", quoted(&text)),
+                "write the name that the backend's certificate carries, like `\"api.internal\"`",
+            ),
+        }
+    }
 }

@@ -53,6 +53,9 @@ pub enum BodyError {
     /// More bytes than the route allows.
     #[error("the request body is larger than this route allows")]
     TooLarge,
+    /// More or fewer bytes than its `Content-Length` says.
+    #[error("the body does not have the length that its head says")]
+    Length,
     /// The peer sent nothing, or took nothing, for too long.
     #[error("the peer stalled")]
     Stalled,
@@ -96,9 +99,14 @@ impl Body {
 
     /// The same body, seen by `watch` from here on.
     #[must_use]
-    pub fn watched(mut self, watch: Rc<dyn Watch>) -> Self {
-        self.watch = Some(watch);
-        self
+    pub fn watched(self, watch: Rc<dyn Watch>) -> Self {
+        let mut body = if self.watch.is_some() {
+            Self::wrap(self)
+        } else {
+            self
+        };
+        body.watch = Some(watch);
+        body
     }
 
     /// Bytes of a body that is complete in memory.

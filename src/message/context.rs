@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, OnceCell, RefCell},
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -67,7 +68,6 @@ impl Scheme {
 }
 
 /// One request, as the log and the metrics see it. Layers and handlers fill the cells.
-#[derive(Debug)]
 pub struct RequestContext {
     /// The connection it came by.
     pub connection: Rc<ConnectionInfo>,
@@ -103,6 +103,21 @@ pub struct RequestContext {
     pub first_byte_time: Cell<Option<Duration>>,
     /// Class of the error that was answered, as metrics name it.
     pub error: Cell<Option<&'static str>>,
+    /// What goes on after a 101, left by the handler for the worker to run.
+    pub tunnel: RefCell<Option<Tunnel>>,
+}
+
+/// The relay of an upgraded connection.
+pub type Tunnel = Pin<Box<dyn Future<Output = ()>>>;
+
+impl std::fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RequestContext")
+            .field("method", &self.method)
+            .field("uri", &self.uri)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Names of an upstream and one of its backends.
@@ -140,6 +155,7 @@ impl RequestContext {
             connect_time: Cell::new(None),
             first_byte_time: Cell::new(None),
             error: Cell::new(None),
+            tunnel: RefCell::new(None),
         }
     }
 

@@ -1,1 +1,235 @@
 //! Header fields that concern one connection and stop here (RFC 9110 section 7.6.1).
+//!
+//! Strip first, add forwarded fields afterwards: `Connection` may name any field, and a client that
+//! names `X-Forwarded-Host` must not get ours removed.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Version,
+    header::{CONNECTION, TE, UPGRADE},
+};
+
+/// Removes what concerns only the connection that the message came by, in either direction.
+///
+/// `Connection` goes, with every field it names except those that frame or explain the message. `TE: trailers` stays, since
+/// trailers are passed on; other codings of `TE` do not. `Trailer` stays for the same reason.
+pub fn strip(headers: &mut HeaderMap) {
+    for name in named_by_connection(headers) {
+        headers.remove(name);
+    }
+    if headers.contains_key(TE) {
+        if lists(headers, &TE, "trailers") {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        } else {
+            headers.remove(TE);
+        }
+    }
+    remove_where(headers, is_hop_by_hop);
+}
+
+/// Whether the request asks for a WebSocket over HTTP/1.1 (RFC 6455 section 4.1).
+///
+/// `websocket` must be the only protocol in `Upgrade`: a list would let a client smuggle another one, such
+/// as `h2c`, past this proxy.
+pub fn wants_websocket(headers: &HeaderMap, method: &Method, version: Version) -> bool {
+    let mut upgrades = headers.get_all(UPGRADE).iter();
+    let only_websocket = upgrades
+        .next()
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && upgrades.next().is_none();
+    only_websocket
+        && *method == Method::GET
+        && version == Version::HTTP_11
+        && lists(headers, &CONNECTION, "upgrade")
+}
+
+/// Removes every field whose name is one of those that `matches`.
+///
+/// One walk over the few fields that are there is cheaper than asking the map for each of many names.
+pub(super) fn remove_where(headers: &mut HeaderMap, matches: fn(&str) -> bool) {
+    while let Some(name) = headers.keys().find(|name| matches(name.as_str())).cloned() {
+        headers.remove(name);
+    }
+}
+
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "http2-settings"
+    )
+}
+
+/// Fields that `Connection` cannot remove: they frame or explain the body, name the target, or carry who
+/// asks. Without them the backend would read another message than the one that was matched and limited.
+fn is_end_to_end(name: &str) -> bool {
+    matches!(
+        name,
+        "host"
+            | "content-length"
+            | "content-type"
+            | "content-encoding"
+            | "content-range"
+            | "cache-control"
+            | "authorization"
+            | "cookie"
+            | "set-cookie"
+            | "origin"
+            | "x-request-id"
+    )
+}
+
+/// What `Connection` names beyond the fields that go in any case: most often nothing, which costs no memory.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    tokens(headers, &CONNECTION)
+        .filter(|token| !matches!(*token, b"keep-alive" | b"close" | b"Upgrade" | b"upgrade"))
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .filter(|name| !is_end_to_end(name.as_str()) && *name != TE)
+        .collect()
+}
+
+fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|found| {
+        let name = found.split(|byte| *byte == b';').next().unwrap_or(found);
+        name.trim_ascii_end().eq_ignore_ascii_case(token.as_bytes())
+    })
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                    HeaderValue::from_str(value).unwrap(),
+                )
+            })
+            .collect()
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn removes_every_field_of_the_connection() {
+        let mut headers = headers(&[
+            ("connection", "keep-alive"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authenticate", "Basic"),
+            ("proxy-authorization", "Basic x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABkAARAAAAAAAIAAAAA"),
+            ("te", "gzip;q=0.5"),
+            ("trailer", "x-sum"),
+            ("accept", "*/*"),
+        ]);
+        strip(&mut headers);
+        assert_eq!(names(&headers), ["accept", "trailer"]);
+    }
+
+    #[test]
+    fn removes_what_connection_names_in_any_of_its_fields() {
+        let mut headers = headers(&[
+            ("connection", "close, X-One"),
+            ("connection", "x-two ,, not a name"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-three", "3"),
+        ]);
+        strip(&mut headers);
+        assert_eq!(names(&headers), ["x-three"]);
+    }
+
+    #[test]
+    fn keeps_what_connection_must_not_name() {
+        let mut headers = headers(&[
+            (
+                "connection",
+                "host, content-length, cookie, authorization, origin",
+            ),
+            ("host", "a"),
+            ("content-length", "3"),
+            ("cookie", "a=b"),
+            ("authorization", "Bearer x"),
+            ("origin", "https://a"),
+        ]);
+        strip(&mut headers);
+        assert_eq!(
+            names(&headers),
+            [
+                "authorization",
+                "content-length",
+                "cookie",
+                "host",
+                "origin"
+            ]
+        );
+    }
+
+    #[test]
+    fn keeps_te_for_trailers_alone() {
+        let mut headers = headers(&[("te", "gzip, Trailers;q=1"), ("connection", "te")]);
+        strip(&mut headers);
+        assert_eq!(headers[TE], "trailers");
+        assert_eq!(headers.len(), 1);
+    }
+
+    #[test]
+    fn knows_a_websocket_request() {
+        let good = headers(&[
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket"),
+        ]);
+        assert!(wants_websocket(&good, &Method::GET, Version::HTTP_11));
+        assert!(!wants_websocket(&good, &Method::POST, Version::HTTP_11));
+        assert!(!wants_websocket(&good, &Method::GET, Version::HTTP_10));
+        for fields in [
+            &[("connection", "upgrade"), ("upgrade", "websocket, h2c")][..],
+            &[("connection", "upgrade"), ("upgrade", "h2c")],
+            &[("connection", "keep-alive"), ("upgrade", "websocket")],
+            &[
+                ("connection", "upgrade"),
+                ("upgrade", "websocket"),
+                ("upgrade", "h2c"),
+            ],
+            &[("connection", "upgrade")],
+        ] {
+            assert!(!wants_websocket(
+                &headers(fields),
+                &Method::GET,
+                Version::HTTP_11
+            ));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn leaves_no_connection_field_whatever_it_names(value in "[ -~]{0,60}") {
+            let mut headers = headers(&[("connection", &value), ("host", "a"), ("upgrade", "x")]);
+            strip(&mut headers);
+            proptest::prop_assert_eq!(names(&headers), ["host"]);
+        }
+    }
+}
