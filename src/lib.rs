@@ -1,5 +1,7 @@
 //! Portcullis: the edge in front of a NestJS backend and a single-page application.
 
+pub mod assets;
+pub mod certs;
 pub mod config;
 pub mod limiter;
 pub mod message;

@@ -1,0 +1,191 @@
+//! One file as clients see it: its representations, and headers that are ready to insert.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderName, HeaderValue};
+
+use crate::{
+    assets::{content::Content, hashed::is_hashed, mime, page::Page},
+    config::headers::Csp,
+};
+
+/// How long a browser keeps what can never change.
+const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// Keep, but ask each time. `max-age=0, must-revalidate` says the same in more words, and `public`
+/// would only add that shared caches may keep answers to requests with `Authorization`, which is
+/// not for a file server to say.
+const ASK: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// A file, ready to be sent.
+#[derive(Debug)]
+pub struct Asset {
+    mime: HeaderValue,
+    cache_control: HeaderValue,
+    modified: Option<Modified>,
+    csp: Option<(HeaderName, HeaderValue)>,
+    hashed: bool,
+    identity: Content,
+    /// Smallest first.
+    variants: Box<[Variant]>,
+    page: Option<Page>,
+}
+
+/// The file in a content coding.
+#[derive(Debug)]
+pub struct Variant {
+    /// How it is coded.
+    pub coding: Coding,
+    /// The coded bytes, with their own validator.
+    pub content: Content,
+}
+
+/// A content coding (RFC 9110 section 8.4.1, RFC 7932, RFC 8878).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum Coding {
+    Brotli,
+    Zstd,
+    Gzip,
+}
+
+/// When the file was changed last.
+#[derive(Debug, Clone)]
+pub struct Modified {
+    /// Whole seconds, as HTTP has them.
+    pub time: SystemTime,
+    /// `Last-Modified`.
+    pub value: HeaderValue,
+}
+
+impl Asset {
+    /// The asset at a relative path, with the policy of its pages.
+    pub(super) fn new(
+        name: &str,
+        identity: Content,
+        mut variants: Vec<Variant>,
+        csp: Option<&Csp>,
+    ) -> Self {
+        let mime = mime::of(name);
+        let hashed = is_hashed(name);
+        variants.retain(|variant| variant.content.size() < identity.size());
+        variants.sort_by_key(|variant| variant.content.size());
+        let html = identity.bytes().filter(|_| mime::is_html(&mime));
+        let page = html.map(|html| Page::read(html));
+        let scripts = page
+            .as_ref()
+            .map(|page| &page.scripts)
+            .filter(|scripts| !scripts.is_empty());
+        Self {
+            csp: csp
+                .zip(scripts)
+                .map(|(csp, scripts)| (csp.name(), csp.value(scripts))),
+            cache_control: if hashed { FOREVER } else { ASK },
+            modified: Modified::at(identity.stamp().modified.0),
+            variants: variants.into(),
+            mime,
+            hashed,
+            identity,
+            page,
+        }
+    }
+
+    /// `Content-Type`.
+    pub fn mime(&self) -> &HeaderValue {
+        &self.mime
+    }
+
+    /// `Cache-Control`.
+    pub fn cache_control(&self) -> &HeaderValue {
+        &self.cache_control
+    }
+
+    /// Its last change; `None` when the clock of its file is absurd.
+    pub fn modified(&self) -> Option<&Modified> {
+        self.modified.as_ref()
+    }
+
+    /// Content security policy of a page with inline scripts.
+    pub fn csp(&self) -> Option<&(HeaderName, HeaderValue)> {
+        self.csp.as_ref()
+    }
+
+    /// The name carries a hash of the content, so that it never changes.
+    pub fn is_hashed(&self) -> bool {
+        self.hashed
+    }
+
+    /// The file as it is.
+    pub fn identity(&self) -> &Content {
+        &self.identity
+    }
+
+    /// The file in content codings, smallest first, each smaller than the file.
+    pub fn variants(&self) -> &[Variant] {
+        &self.variants
+    }
+
+    pub(super) fn page(&self) -> Option<&Page> {
+        self.page.as_ref()
+    }
+
+    /// Bytes that it holds in memory.
+    pub(super) fn weight(&self) -> u64 {
+        let contents = self
+            .variants
+            .iter()
+            .map(|variant| &variant.content)
+            .chain([&self.identity]);
+        contents
+            .filter_map(Content::bytes)
+            .map(|bytes| bytes.len() as u64)
+            .sum()
+    }
+}
+
+impl Coding {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
+
+    /// Name in `Accept-Encoding` and `Content-Encoding`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    /// `Content-Encoding`.
+    pub fn value(self) -> HeaderValue {
+        HeaderValue::from_static(self.as_str())
+    }
+
+    /// What a build adds to the name of a file that it compressed.
+    pub(super) fn suffix(self) -> &'static str {
+        match self {
+            Self::Brotli => ".br",
+            Self::Zstd => ".zst",
+            Self::Gzip => ".gz",
+        }
+    }
+}
+
+impl Modified {
+    /// A time in the future is none: a validator must not be later than the answer (RFC 9110
+    /// section 8.8.2.1).
+    fn at(seconds: i64) -> Option<Self> {
+        let since = Duration::from_secs(u64::try_from(seconds).ok()?);
+        let time = SystemTime::UNIX_EPOCH.checked_add(since)?;
+        if time > SystemTime::now() {
+            return None;
+        }
+        let value = HeaderValue::try_from(httpdate::fmt_http_date(time)).ok()?;
+        Some(Self { time, value })
+    }
+}
+
+/// A shared asset: releases hand theirs on.
+pub(super) type Shared = Arc<Asset>;

@@ -1,0 +1,251 @@
+//! One build, read whole: never changed, replaced by the next.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use crate::assets::{
+    AssetError, Options,
+    asset::{Asset, Coding, Shared, Variant},
+    content::{Content, Place},
+    walk::{Found, Skipped, Walk},
+};
+
+/// File that answers for its folder.
+const INDEX: &str = "index.html";
+/// Files that are kept open, so that they outlive their removal. Descriptors are scarce where the
+/// limit is 1024.
+const MAX_HELD: usize = 64;
+/// Files of earlier builds that are kept.
+const MAX_RETIRED: usize = 20_000;
+
+/// A build.
+#[derive(Debug)]
+pub struct Release {
+    entries: HashMap<Box<str>, Entry>,
+    /// Hashed files of earlier builds: open pages still ask for them.
+    retired: HashMap<Box<str>, Entry>,
+    files: HashMap<String, Content>,
+    /// Where its pages find their scripts, as they write it.
+    folders: HashSet<String>,
+    /// Hashed files that its pages name and that are not there.
+    missing: HashSet<String>,
+    pub(super) fingerprint: u64,
+    pub(super) skipped: Skipped,
+}
+
+/// What a path leads to.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// A file, or the index of a folder when the path ends with a slash or is empty.
+    File(Arc<Asset>),
+    /// A folder with an index, without its slash.
+    Folder,
+}
+
+impl Release {
+    /// Reads what was found. Files that `before` has unchanged are taken from there. Blocks.
+    pub(super) fn read(
+        walk: Walk,
+        options: &Options,
+        before: Option<&Self>,
+    ) -> Result<Self, AssetError> {
+        let places = place(&walk.files, options);
+        let mut files = HashMap::with_capacity(walk.files.len());
+        let mut skipped = walk.skipped;
+        for (found, place) in walk.files.iter().zip(places) {
+            let known = before.and_then(|before| before.files.get(&found.name));
+            let known =
+                known.filter(|known| *known.stamp() == found.stamp && known.place() == place);
+            let content = match known {
+                Some(known) => known.clone(),
+                None => match Content::read(found, place) {
+                    Err(error) if error.is_forbidden() => {
+                        skipped.add(&found.path, "it may not be read");
+                        continue;
+                    }
+                    read => read?,
+                },
+            };
+            files.insert(found.name.clone(), content);
+        }
+        let mut release = Self {
+            entries: entries(&files, options),
+            retired: HashMap::new(),
+            folders: HashSet::new(),
+            missing: HashSet::new(),
+            fingerprint: walk.fingerprint,
+            files,
+            skipped,
+        };
+        release.resolve_pages();
+        if let Some(before) = before {
+            release.retire(before, options.retired);
+        }
+        Ok(release)
+    }
+
+    /// What a decoded, relative path leads to.
+    pub fn find(&self, path: &str) -> Option<&Entry> {
+        self.entries.get(path).or_else(|| self.retired.get(path))
+    }
+
+    /// The file at a path; not the index of a folder without its slash.
+    pub fn file(&self, path: &str) -> Option<&Asset> {
+        match self.find(path)? {
+            Entry::File(asset) => Some(asset),
+            Entry::Folder => None,
+        }
+    }
+
+    /// How many files the build has.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The build has no file.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// What shows that `self`, which should replace `before`, is not whole yet.
+    pub(super) fn lacks(&self, before: &Self) -> Option<String> {
+        if before.files.contains_key(INDEX) && !self.files.contains_key(INDEX) {
+            return Some(INDEX.to_owned());
+        }
+        // A folder in which no page ever found a file is served by somebody else, and what was
+        // missing before is no news.
+        let news = self.missing.difference(&before.missing);
+        let mut ours = news.filter(|reference| {
+            let folder = folder(reference);
+            self.folders.contains(folder) || before.folders.contains(folder)
+        });
+        ours.next().cloned()
+    }
+
+    /// Notes which files the pages in the root name, and which of those are here.
+    fn resolve_pages(&mut self) {
+        let (mut folders, mut missing) = (HashSet::new(), HashSet::new());
+        for name in self.files.keys().filter(|name| !name.contains('/')) {
+            let page = self.file(name).and_then(Asset::page);
+            for reference in page.iter().flat_map(|page| &page.references) {
+                if self.has(reference) {
+                    folders.insert(folder(reference).to_owned());
+                } else if super::hashed::is_hashed(reference) {
+                    missing.insert(reference.clone());
+                }
+            }
+        }
+        (self.folders, self.missing) = (folders, missing);
+    }
+
+    /// Whether a reference leads to a file. The route's prefix is not known here, so the path may
+    /// start at any segment.
+    fn has(&self, reference: &str) -> bool {
+        let decoded = percent_encoding::percent_decode_str(reference).decode_utf8_lossy();
+        let mut path = decoded.trim_start_matches(['.', '/']);
+        loop {
+            if self.files.contains_key(path) {
+                return true;
+            }
+            match path.split_once('/') {
+                Some((_, rest)) => path = rest,
+                None => return false,
+            }
+        }
+    }
+
+    /// Keeps the hashed files of `before` that are gone, its own first, within `memory` bytes.
+    fn retire(&mut self, before: &Self, memory: u64) {
+        let mut left = memory;
+        let mut held = MAX_HELD;
+        for (name, entry) in before.entries.iter().chain(&before.retired) {
+            let Entry::File(asset) = entry else { continue };
+            let gone = !self.entries.contains_key(name) && !self.retired.contains_key(name);
+            if !gone || !asset.is_hashed() || self.retired.len() >= MAX_RETIRED {
+                continue;
+            }
+            let stays = match asset.identity().place() {
+                Place::Memory => true,
+                Place::Held if held > 0 => {
+                    held -= 1;
+                    true
+                }
+                Place::Held | Place::Disk => false,
+            };
+            if let Some(rest) = left.checked_sub(asset.weight()).filter(|_| stays) {
+                left = rest;
+                self.retired.insert(name.clone(), entry.clone());
+            }
+        }
+    }
+}
+
+/// Where each file is to be kept: the smallest in memory, as many as fit.
+fn place(files: &[Found], options: &Options) -> Vec<Place> {
+    let mut order: Vec<_> = (0..files.len()).collect();
+    order.sort_by_key(|at| files[*at].stamp.size);
+    let mut places = vec![Place::Disk; files.len()];
+    let (mut left, mut held) = (options.memory, MAX_HELD);
+    for at in order {
+        let size = files[at].stamp.size;
+        let fits = left.checked_sub(size).filter(|_| size <= options.in_memory);
+        places[at] = match fits {
+            Some(rest) => {
+                left = rest;
+                Place::Memory
+            }
+            None if held > 0 => {
+                held -= 1;
+                Place::Held
+            }
+            None => Place::Disk,
+        };
+    }
+    places
+}
+
+fn entries(files: &HashMap<String, Content>, options: &Options) -> HashMap<Box<str>, Entry> {
+    let mut entries = HashMap::with_capacity(files.len() + 2);
+    for (name, content) in files {
+        let variants = variants(files, name, content);
+        let asset: Shared = Arc::new(Asset::new(
+            name,
+            content.clone(),
+            variants,
+            options.csp.as_ref(),
+        ));
+        if let Some(folder) = name
+            .strip_suffix(INDEX)
+            .filter(|folder| folder.is_empty() || folder.ends_with('/'))
+        {
+            entries.insert(folder.into(), Entry::File(Arc::clone(&asset)));
+            if let Some(bare) = folder.strip_suffix('/') {
+                entries.insert(bare.into(), Entry::Folder);
+            }
+        }
+        entries.insert(name.as_str().into(), Entry::File(asset));
+    }
+    entries
+}
+
+/// What a build compressed beside a file.
+fn variants(files: &HashMap<String, Content>, name: &str, content: &Content) -> Vec<Variant> {
+    /// A copy gives files of one build about the same time; a variant that is older than this, in
+    /// seconds, is of an earlier build.
+    const OLDER: i64 = 60;
+    let find = |coding: Coding| {
+        let variant = files.get(&format!("{name}{}", coding.suffix()))?;
+        let fresh = variant.stamp().modified.0.saturating_add(OLDER) >= content.stamp().modified.0;
+        fresh.then(|| Variant {
+            coding,
+            content: variant.clone(),
+        })
+    };
+    Coding::ALL.into_iter().filter_map(find).collect()
+}
+
+fn folder(reference: &str) -> &str {
+    reference.rfind('/').map_or("", |at| &reference[..at])
+}
