@@ -7,3 +7,4 @@ pub mod limiter;
 pub mod message;
 pub mod observe;
 pub mod router;
+pub mod tls;
