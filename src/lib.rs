@@ -8,3 +8,4 @@ pub mod message;
 pub mod observe;
 pub mod router;
 pub mod tls;
+pub mod upstream;

@@ -1,0 +1,256 @@
+//! A named set of backends, and which of them a request gets.
+//!
+//! One [`Upstream`] is shared by all workers; what changes in it is atomic. Probes and the resolver
+//! run elsewhere and report to it.
+
+use std::{fmt, io, sync::Arc};
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::{
+    config,
+    observe::metrics::{Metrics, backend::UpstreamMetrics},
+    tls::TlsError,
+    upstream::{
+        backend::Backend,
+        balancer::Balancer,
+        budget::Budget,
+        connector::Connector,
+        health::{Change, Thresholds, Verdict},
+        lease::{Lease, Unavailable, Wanted},
+        queue::{Entry, Place, Queue},
+        sticky::Sticky,
+    },
+};
+
+pub mod backend;
+pub mod balancer;
+pub mod budget;
+pub mod client;
+pub mod connector;
+pub mod health;
+pub mod lease;
+mod pick;
+pub mod pool;
+mod queue;
+pub mod resolver;
+pub mod sticky;
+
+/// A named set of backends.
+#[derive(Debug)]
+pub struct Upstream {
+    config: Arc<config::upstream::Upstream>,
+    name: Arc<str>,
+    backends: Box<[Backend]>,
+    balancer: Balancer,
+    queue: Queue,
+    budget: Budget,
+    sticky: Option<Sticky>,
+    connector: Connector,
+    metrics: Arc<UpstreamMetrics>,
+}
+
+/// What an upstream shares with the rest of the process.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// Makes the values of the sticky cookie.
+    pub key: &'a sticky::Key,
+    /// Counters.
+    pub metrics: &'a Metrics,
+    /// Worker threads; each has a pool of its own per backend.
+    pub workers: usize,
+}
+
+impl Upstream {
+    /// Every backend counts as healthy until a probe says otherwise.
+    ///
+    /// # Errors
+    /// The authorities that https backends are verified with cannot be read.
+    pub fn new(
+        config: Arc<config::upstream::Upstream>,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Arc<Self>, TlsError> {
+        let Surroundings {
+            key,
+            metrics,
+            workers,
+        } = *surroundings;
+        let backends: Box<[Backend]> = config
+            .backends
+            .iter()
+            .enumerate()
+            .map(|(index, address)| {
+                let backend = Backend::new(address.clone(), index, workers);
+                backend.counted_in(metrics, &config.name)
+            })
+            .collect();
+        Ok(Arc::new(Self {
+            connector: Connector::new(&config)?,
+            metrics: metrics.upstream(&config.name),
+            name: config.name.as_str().into(),
+            balancer: Balancer::new(config.balance),
+            queue: Queue::new(config.limits.queue),
+            budget: Budget::new(config.retry.budget),
+            sticky: Sticky::new(&config, &backends, key),
+            backends,
+            config,
+        }))
+    }
+
+    /// Makes its connections.
+    pub fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// Its counters.
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        &self.metrics
+    }
+
+    /// Closes idle connections of `worker` that are too old or were closed by their backend.
+    pub fn sweep(&self, worker: usize) {
+        for backend in &self.backends {
+            backend.pool(worker).sweep();
+        }
+    }
+
+    /// What it was made from.
+    pub fn config(&self) -> &Arc<config::upstream::Upstream> {
+        &self.config
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its backends, in the order of the configuration.
+    pub fn backends(&self) -> &[Backend] {
+        &self.backends
+    }
+
+    /// Requests that wait for a backend.
+    pub fn waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
+    /// What bounds its retries.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Its affinity cookie; `None` when nothing sticks.
+    pub fn sticky(&self) -> Option<&Sticky> {
+        self.sticky.as_ref()
+    }
+
+    /// Picks a backend, and waits for one until `deadline` where [`Self::lease`] refuses: for room,
+    /// or for a backend that can be connected to again. May be dropped at any time.
+    ///
+    /// A request that was tried everywhere may get a backend again that failed it before, once that
+    /// has returned. One that waited before keeps its right to wait.
+    pub async fn acquire(
+        self: &Arc<Self>,
+        wanted: &mut Wanted,
+        deadline: Instant,
+    ) -> Result<Lease, Unavailable> {
+        if let Ok(lease) = self.lease(wanted) {
+            return Ok(lease);
+        }
+        let entry = if wanted.waited {
+            Entry::Again
+        } else {
+            Entry::First
+        };
+        let place = self.queue.enter(entry).ok_or(Unavailable::Overloaded)?;
+        wanted.waited = true;
+        timeout_at(deadline, self.wait(&place, wanted))
+            .await
+            .map_err(|_| Unavailable::Expired)
+    }
+
+    async fn wait(self: &Arc<Self>, place: &Place<'_>, wanted: &Wanted) -> Lease {
+        let front = place.front().await;
+        loop {
+            let news = front.news();
+            // Before the look at the backends: a cooling that ends in between is then seen there.
+            let next = self.next_return();
+            if let Some(lease) = self.lease_at_front(wanted) {
+                return lease;
+            }
+            match next {
+                Some(at) => tokio::select! {
+                    () = news => {}
+                    () = sleep_until(at) => {}
+                },
+                None => news.await,
+            }
+        }
+    }
+
+    /// The first end of a cooling.
+    fn next_return(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.backends
+            .iter()
+            .filter_map(|it| it.health.ready_at())
+            .filter(|it| *it > now)
+            .min()
+    }
+
+    /// A connection to a backend was made, or it answered.
+    fn reached(&self, index: usize) {
+        let backend = &self.backends[index];
+        if backend.health.reachable() {
+            tracing::debug!(upstream = %self.name, backend = %backend.name(), "backend accepts connections again");
+            self.queue.announce();
+        }
+    }
+
+    /// A request found no connection to a backend.
+    fn unreachable(&self, index: usize, error: &io::Error) {
+        self.cool(index, error);
+        self.backends[index].suspected.notify_one();
+    }
+
+    fn cool(&self, index: usize, error: &io::Error) {
+        let backend = &self.backends[index];
+        if backend.health.unreachable() {
+            tracing::debug!(upstream = %self.name, backend = %backend.name(), %error, "cannot connect to backend");
+        }
+        backend.lost.notify_one();
+        self.queue.announce();
+    }
+
+    /// A backend has other addresses than before.
+    fn moved(&self, index: usize) {
+        self.reached(index);
+        self.backends[index].suspected.notify_one();
+    }
+
+    /// Takes what a probe found, with the reason.
+    fn judge(&self, index: usize, verdict: Verdict, reason: &dyn fmt::Display) {
+        let backend = &self.backends[index];
+        let thresholds = Thresholds {
+            rise: self.config.probe.rise,
+            fall: self.config.probe.fall,
+        };
+        let Some(change) = backend.health.judge(verdict, thresholds) else {
+            return;
+        };
+        match change {
+            Change::Up => {
+                backend.metrics().went_up();
+                tracing::info!(upstream = %self.name, backend = %backend.name(), "backend is healthy");
+            }
+            Change::Down => {
+                backend.metrics().went_down();
+                tracing::warn!(upstream = %self.name, backend = %backend.name(), %reason, "backend is unhealthy");
+            }
+        }
+        self.queue.announce();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

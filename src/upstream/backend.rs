@@ -1,0 +1,275 @@
+//! One place that requests are sent to: its address, its load, its health.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::Notify;
+
+use crate::{
+    config::upstream::BackendAddress,
+    observe::metrics::{Metrics, backend::BackendMetrics},
+    upstream::{balancer::hash, health::Health, pool::Pool},
+};
+
+/// One place that requests are sent to.
+///
+/// A name with several addresses (`localhost`, a round-robin name) is still one backend: its
+/// addresses are tried in turn, the one that worked last first.
+#[derive(Debug)]
+pub struct Backend {
+    name: Arc<str>,
+    address: BackendAddress,
+    index: usize,
+    seed: u64,
+    authority: Box<str>,
+    in_flight: AtomicUsize,
+    /// One per worker: a lock that nobody else wants is free.
+    pools: Box<[Mutex<Pool>]>,
+    metrics: Arc<BackendMetrics>,
+    addresses: ArcSwap<Vec<SocketAddr>>,
+    pub(in crate::upstream) health: Health,
+    /// Wakes the probe of this backend before its interval is over.
+    pub(in crate::upstream) suspected: Notify,
+    /// Wakes the resolver of this backend before its interval is over.
+    pub(in crate::upstream) lost: Notify,
+}
+
+impl Backend {
+    pub(in crate::upstream) fn new(address: BackendAddress, index: usize, workers: usize) -> Self {
+        let name: Arc<str> = address.to_string().into();
+        Self {
+            seed: hash::seed(&name),
+            name,
+            authority: authority(&address).into(),
+            addresses: ArcSwap::from_pointee(literal(&address).into_iter().collect()),
+            address,
+            index,
+            in_flight: AtomicUsize::new(0),
+            pools: (0..workers).map(|_| Mutex::default()).collect(),
+            metrics: Arc::default(),
+            health: Health::new(),
+            suspected: Notify::new(),
+            lost: Notify::new(),
+        }
+    }
+
+    /// Its counts appear in `metrics` under the name of its upstream.
+    pub(in crate::upstream) fn counted_in(mut self, metrics: &Metrics, upstream: &str) -> Self {
+        self.metrics = metrics.backend(upstream, &self.name);
+        self
+    }
+
+    /// Its counters.
+    pub fn metrics(&self) -> &Arc<BackendMetrics> {
+        &self.metrics
+    }
+
+    /// Idle connections of one worker.
+    pub(in crate::upstream) fn pool(&self, worker: usize) -> MutexGuard<'_, Pool> {
+        self.pools[worker]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As in the configuration, such as `http://127.0.0.1:3001` or `unix:/run/app.sock`.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Where it listens, as configured.
+    pub fn address(&self) -> &BackendAddress {
+        &self.address
+    }
+
+    /// Place in its upstream, counted from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// A number that tells it from others, the same in each process.
+    pub(in crate::upstream) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// What a `Host` field for this backend says (RFC 9110 section 7.2): host and port, the port
+    /// left out where it is the scheme's own. `localhost` for a Unix socket.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Leases that are out.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Its state, to read.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Its socket addresses, the one to try first in front. Empty for a Unix socket, and for a name
+    /// that did not resolve so far.
+    pub fn addresses(&self) -> Guard<Arc<Vec<SocketAddr>>> {
+        self.addresses.load()
+    }
+
+    /// Says that a connection to `address` was made: from now on it is tried first.
+    pub fn remember(&self, address: SocketAddr) {
+        if self.addresses.load().first() == Some(&address) {
+            return;
+        }
+        self.addresses.rcu(|known| {
+            let mut ordered = Vec::clone(known);
+            if let Some(place) = ordered.iter().position(|it| *it == address) {
+                ordered[..=place].rotate_right(1);
+            }
+            ordered
+        });
+    }
+
+    /// Takes the answer of a look-up; true when it differs from what was known. The order of the
+    /// addresses that stay is kept, so that an answer that is merely shuffled changes nothing.
+    pub(in crate::upstream) fn learn(&self, found: &[SocketAddr]) -> bool {
+        let known = self.addresses.load_full();
+        let mut merged: Vec<SocketAddr> = known
+            .iter()
+            .copied()
+            .filter(|it| found.contains(it))
+            .collect();
+        for address in found {
+            if !merged.contains(address) {
+                merged.push(*address);
+            }
+        }
+        if merged == *known {
+            return false;
+        }
+        self.addresses.store(Arc::new(merged));
+        true
+    }
+
+    /// Counts one more request, unless `limit` are in flight already.
+    pub(in crate::upstream) fn enter(&self, limit: usize) -> bool {
+        self.in_flight
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
+                (now < limit).then_some(now + 1)
+            })
+            .is_ok()
+    }
+
+    pub(in crate::upstream) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn authority(address: &BackendAddress) -> String {
+    match address {
+        BackendAddress::Tcp { tls, host, port } => {
+            let host = if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.clone()
+            };
+            let usual = if *tls { 443 } else { 80 };
+            if *port == usual {
+                host
+            } else {
+                format!("{host}:{port}")
+            }
+        }
+        BackendAddress::Unix(_) => "localhost".to_owned(),
+    }
+}
+
+fn literal(address: &BackendAddress) -> Option<SocketAddr> {
+    match address {
+        BackendAddress::Tcp { host, port, .. } => {
+            let address: IpAddr = host.parse().ok()?;
+            Some(SocketAddr::new(address, *port))
+        }
+        BackendAddress::Unix(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(tls: bool, host: &str, port: u16) -> Backend {
+        let host = host.to_owned();
+        Backend::new(BackendAddress::Tcp { tls, host, port }, 0, 1)
+    }
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn is_named_as_configured() {
+        assert_eq!(
+            &**tcp(false, "127.0.0.1", 3001).name(),
+            "http://127.0.0.1:3001"
+        );
+        assert_eq!(&**tcp(true, "::1", 3001).name(), "https://[::1]:3001");
+        let unix = Backend::new(BackendAddress::Unix("/run/app.sock".into()), 0, 1);
+        assert_eq!(&**unix.name(), "unix:/run/app.sock");
+        assert_eq!(unix.authority(), "localhost");
+    }
+
+    #[test]
+    fn leaves_the_usual_port_out_of_the_authority() {
+        assert_eq!(tcp(false, "app", 80).authority(), "app");
+        assert_eq!(tcp(true, "app", 80).authority(), "app:80");
+        assert_eq!(tcp(true, "::1", 443).authority(), "[::1]");
+        assert_eq!(tcp(false, "::1", 3000).authority(), "[::1]:3000");
+    }
+
+    #[test]
+    fn needs_no_look_up_for_an_address_literal() {
+        assert_eq!(
+            **tcp(false, "127.0.0.1", 3001).addresses(),
+            [at("127.0.0.1:3001")]
+        );
+        assert_eq!(**tcp(false, "::1", 3001).addresses(), [at("[::1]:3001")]);
+        assert!(tcp(false, "localhost", 3001).addresses().is_empty());
+    }
+
+    #[test]
+    fn tries_the_address_that_worked_first() {
+        let backend = tcp(false, "localhost", 3001);
+        assert!(backend.learn(&[at("[::1]:3001"), at("127.0.0.1:3001")]));
+        backend.remember(at("127.0.0.1:3001"));
+        assert_eq!(
+            **backend.addresses(),
+            [at("127.0.0.1:3001"), at("[::1]:3001")]
+        );
+        backend.remember(at("10.0.0.1:3001"));
+        assert_eq!(backend.addresses().len(), 2);
+    }
+
+    #[test]
+    fn keeps_the_order_when_an_answer_is_only_shuffled() {
+        let backend = tcp(false, "app", 1);
+        backend.learn(&[at("10.0.0.1:1"), at("10.0.0.2:1")]);
+        assert!(!backend.learn(&[at("10.0.0.2:1"), at("10.0.0.1:1")]));
+        assert!(backend.learn(&[at("10.0.0.3:1"), at("10.0.0.2:1")]));
+        assert_eq!(**backend.addresses(), [at("10.0.0.2:1"), at("10.0.0.3:1")]);
+    }
+
+    #[test]
+    fn counts_no_request_over_the_limit() {
+        let backend = tcp(false, "app", 1);
+        assert!(backend.enter(2));
+        assert!(backend.enter(2));
+        assert!(!backend.enter(2));
+        backend.leave();
+        assert!(backend.enter(2));
+        assert_eq!(backend.in_flight(), 2);
+    }
+}

@@ -1,0 +1,327 @@
+//! The HTTP/1.1 client to backends, driven inside the request's own future.
+//!
+//! There is no task per connection and no channel: whoever awaits the response writes the request
+//! and reads the answer. So it is known exactly whether a byte was written, which safe replay
+//! needs, and the bare stream can be handed to a tunnel.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{BufMut as _, BytesMut};
+use http::{HeaderMap, Method, StatusCode};
+use tokio::{
+    io::AsyncReadExt as _,
+    time::{Instant, Sleep},
+};
+
+use crate::{
+    message::body::{Body, BodyError},
+    upstream::{
+        client::{
+            body::ResponseBody,
+            decode::{Decoder, Head, Malformed},
+            encode::{Framing, Outgoing, WriteError},
+        },
+        connector::Stream,
+    },
+};
+
+pub mod body;
+pub mod decode;
+pub mod encode;
+
+/// First read of a response; most heads and small bodies fit.
+const FIRST_READ: usize = 8 * 1024;
+
+/// A connection to a backend, between two requests.
+#[derive(Debug)]
+pub struct Connection {
+    /// The stream.
+    pub stream: Stream,
+    /// Bytes that were read and belong to nobody yet.
+    pub buffer: BytesMut,
+    /// It carried a request before.
+    pub reused: bool,
+}
+
+/// Deadlines of one exchange.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// From the request sent to the response head; `None` for event streams.
+    pub header: Option<Duration>,
+    /// Between two pieces of a body, either way.
+    pub idle: Duration,
+}
+
+/// A request, ready to be written once or more.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Method.
+    pub method: &'a Method,
+    /// Path and query.
+    pub target: &'a str,
+    /// Every field that the backend is to see.
+    pub headers: &'a HeaderMap,
+    /// Whether it asks for an upgrade, so that 101 is an answer.
+    pub upgrade: bool,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub enum Answer {
+    /// A response; its body owns the connection.
+    Response(Box<(Head, ResponseBody)>),
+    /// 101: the connection is the caller's, with bytes that may have been read already.
+    Upgraded(Box<(Head, Connection)>),
+}
+
+/// Why no response head came.
+#[derive(Debug)]
+pub struct Failure {
+    /// What happened.
+    pub cause: Cause,
+    /// The connection had carried a request before, so the backend may just have closed it.
+    pub reused: bool,
+    /// A byte of the request reached the socket.
+    pub begun: bool,
+    /// A byte of a response arrived.
+    pub answered: bool,
+    /// The body, if none of it was taken.
+    pub body: Option<Body>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Cause {
+    /// The backend's side broke or closed.
+    Backend(io::Error),
+    /// The client's body failed.
+    Client(BodyError),
+    /// No response head in time.
+    HeaderTimeout,
+    /// The client sent nothing more of its body for too long.
+    ClientStalled,
+    /// The backend took nothing more of the request for too long.
+    BackendStalled,
+    /// The answer is not acceptable HTTP.
+    Malformed(Malformed),
+}
+
+/// Sends `request` with `body` and waits for the response head.
+///
+/// # Errors
+/// A [`Failure`] that says what may be done next. The connection is closed then.
+pub async fn send(
+    connection: Connection,
+    request: &Request<'_>,
+    body: Body,
+    deadlines: Deadlines,
+) -> Result<Answer, Failure> {
+    let framing = Framing::of(request.method, &body);
+    let mut head = BytesMut::with_capacity(1024);
+    encode::head(
+        &mut head,
+        request.method,
+        request.target,
+        request.headers,
+        framing,
+    );
+    let mut exchange = Exchange::new(
+        connection,
+        Outgoing::new(head, body, framing),
+        deadlines.idle,
+    );
+    let mut timer = Timer::default();
+    let result = poll_fn(|cx| exchange.poll_head(cx, request.upgrade, deadlines, &mut timer)).await;
+    let accepted = result.and_then(|head| {
+        let decoder = Decoder::of(request.method, &head).map_err(Cause::Malformed)?;
+        Ok((head, decoder))
+    });
+    match accepted {
+        Ok((head, _)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+            Ok(Answer::Upgraded(Box::new((head, exchange.connection))))
+        }
+        Ok((head, decoder)) => {
+            let keep_alive = head.keep_alive && !decoder.is_until_close();
+            let body = ResponseBody::new(exchange, decoder, keep_alive);
+            Ok(Answer::Response(Box::new((head, body))))
+        }
+        Err(cause) => Err(exchange.fail(cause)),
+    }
+}
+
+/// A request being written and a response being read, over one connection.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The connection.
+    pub connection: Connection,
+    outgoing: Outgoing,
+    /// The request's side failed; what the backend already said may still be read.
+    broken: Option<WriteError>,
+    answered: bool,
+    idle: Duration,
+}
+
+impl Exchange {
+    fn new(connection: Connection, outgoing: Outgoing, idle: Duration) -> Self {
+        Self {
+            connection,
+            outgoing,
+            broken: None,
+            answered: false,
+            idle,
+        }
+    }
+
+    /// The whole request was written.
+    pub fn is_sent(&self) -> bool {
+        self.broken.is_none() && self.outgoing.is_complete()
+    }
+
+    /// Longest time between two pieces of a body.
+    pub fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    fn fail(self, cause: Cause) -> Failure {
+        Failure {
+            cause,
+            reused: self.connection.reused,
+            begun: self.outgoing.sent > 0,
+            answered: self.answered,
+            body: self.outgoing.reclaim(),
+        }
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        upgrade: bool,
+        deadlines: Deadlines,
+        timer: &mut Timer,
+    ) -> Poll<Result<Head, Cause>> {
+        loop {
+            let progress = self.poll_write(cx);
+            if let Some(WriteError::Client(_)) = &self.broken
+                && let Some(WriteError::Client(error)) = self.broken.take()
+            {
+                return Poll::Ready(Err(Cause::Client(error)));
+            }
+            match self.poll_read(cx, FIRST_READ) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.closed())),
+                Poll::Ready(Ok(_)) => self.answered = true,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Cause::Backend(error))),
+                Poll::Pending => {
+                    if progress {
+                        timer.clear();
+                    }
+                    let (limit, cause) = if self.outgoing.is_complete() {
+                        (deadlines.header, Cause::HeaderTimeout)
+                    } else {
+                        let cause = if self.outgoing.is_starved() {
+                            Cause::ClientStalled
+                        } else {
+                            Cause::BackendStalled
+                        };
+                        (Some(deadlines.idle), cause)
+                    };
+                    ready!(timer.poll(cx, limit));
+                    return Poll::Ready(Err(cause));
+                }
+            }
+            match decode::head(&mut self.connection.buffer) {
+                Err(malformed) => return Poll::Ready(Err(Cause::Malformed(malformed))),
+                Ok(None) => {}
+                Ok(Some(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS && !upgrade => {
+                    let malformed = Malformed("the backend switched protocols unasked");
+                    return Poll::Ready(Err(Cause::Malformed(malformed)));
+                }
+                Ok(Some(head))
+                    if head.status.is_informational()
+                        && head.status != StatusCode::SWITCHING_PROTOCOLS =>
+                {
+                    // hyper's server cannot send interim responses, so they end here; what was
+                    // read behind this one may be the final head.
+                    if let Some(ready) = self.next_head() {
+                        return Poll::Ready(ready);
+                    }
+                }
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+            }
+        }
+    }
+
+    /// The final head, if it came in the same read as an interim one.
+    fn next_head(&mut self) -> Option<Result<Head, Cause>> {
+        loop {
+            match decode::head(&mut self.connection.buffer) {
+                Err(malformed) => return Some(Err(Cause::Malformed(malformed))),
+                Ok(None) => return None,
+                Ok(Some(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Some(Err(Cause::Malformed(Malformed(
+                        "the backend switched protocols after an interim response",
+                    ))));
+                }
+                Ok(Some(head)) if head.status.is_informational() => {}
+                Ok(Some(head)) => return Some(Ok(head)),
+            }
+        }
+    }
+
+    /// Why the backend's end of the stream matters: the write error that came before it, or the end itself.
+    fn closed(&mut self) -> Cause {
+        match self.broken.take() {
+            Some(WriteError::Backend(error)) => Cause::Backend(error),
+            Some(WriteError::Client(error)) => Cause::Client(error),
+            None => Cause::Backend(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Writes what can be written; true when bytes moved. A failure is kept: the backend may have answered before it closed.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.broken.is_some() || self.outgoing.is_complete() {
+            return false;
+        }
+        let before = self.outgoing.sent;
+        match self.outgoing.poll_send(cx, &mut self.connection.stream) {
+            Poll::Ready(Err(error)) => self.broken = Some(error),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        before != self.outgoing.sent
+    }
+
+    /// Reads at most `room` bytes behind the buffer; 0 is the end of the stream.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        let Connection { stream, buffer, .. } = &mut self.connection;
+        buffer.reserve(room);
+        // The future keeps no state of its own, so it may be made anew at each poll.
+        pin!(stream.read_buf(&mut buffer.limit(room))).poll(cx)
+    }
+}
+
+/// A timer that costs nothing until it is waited for.
+#[derive(Debug, Default)]
+pub struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    /// Starts anew at the next wait.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    /// Ready when `limit` has passed since the first wait; never without a limit.
+    pub fn poll(&mut self, cx: &mut Context<'_>, limit: Option<Duration>) -> Poll<()> {
+        let Some(limit) = limit else {
+            return Poll::Pending;
+        };
+        let sleep = self
+            .0
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
+        sleep.as_mut().poll(cx)
+    }
+}

@@ -1,0 +1,169 @@
+//! The body of a backend's response, which owns the connection until its end.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::{
+    message::body::BodyError,
+    upstream::{
+        client::{
+            Exchange, Timer,
+            decode::{Decoder, Piece},
+        },
+        lease::Lease,
+    },
+};
+
+/// First and largest size of a read; it doubles while reads come back full.
+const READ: std::ops::RangeInclusive<usize> = 16 * 1024..=256 * 1024;
+
+/// A response body. While it is read, the rest of the request is still written.
+#[derive(Debug)]
+pub struct ResponseBody {
+    /// `None` once the body is at its end or broken.
+    exchange: Option<Exchange>,
+    decoder: Decoder,
+    /// The connection may be kept when the body has ended.
+    keep_alive: bool,
+    room: usize,
+    timer: Timer,
+    home: Option<Home>,
+}
+
+/// Where a connection goes when its response has ended.
+#[derive(Debug)]
+struct Home {
+    lease: Lease,
+    worker: usize,
+    idle_life: Duration,
+}
+
+impl ResponseBody {
+    /// A body that `decoder` reads out of `exchange`.
+    pub fn new(exchange: Exchange, decoder: Decoder, keep_alive: bool) -> Self {
+        Self {
+            exchange: Some(exchange),
+            decoder,
+            keep_alive,
+            room: *READ.start(),
+            timer: Timer::default(),
+            home: None,
+        }
+    }
+
+    /// Holds `lease` until the end, and gives the connection back to the pool of `worker` for
+    /// `idle_life` then.
+    #[must_use]
+    pub fn hold(mut self, lease: Lease, worker: usize, idle_life: Duration) -> Self {
+        self.home = Some(Home {
+            lease,
+            worker,
+            idle_life,
+        });
+        if self.decoder.is_end() {
+            self.finish();
+        }
+        self
+    }
+
+    /// The end: the connection goes home if it can carry another request.
+    fn finish(&mut self) {
+        let Some(Home {
+            lease,
+            worker,
+            idle_life,
+        }) = self.home.take()
+        else {
+            return;
+        };
+        let Some(exchange) = self.exchange.take() else {
+            return;
+        };
+        let clean = self.keep_alive && exchange.is_sent() && exchange.connection.buffer.is_empty();
+        if clean && !idle_life.is_zero() {
+            lease.give_back(exchange.connection, worker, idle_life);
+        }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, BodyError>> {
+        let Some(exchange) = &mut self.exchange else {
+            return Poll::Ready(Ok(Piece::End));
+        };
+        loop {
+            let piece = self.decoder.decode(&mut exchange.connection.buffer);
+            match piece.map_err(|malformed| BodyError::Backend(malformed.into()))? {
+                Piece::More => {}
+                piece => {
+                    self.timer.clear();
+                    return Poll::Ready(Ok(piece));
+                }
+            }
+            if exchange.poll_write(cx) {
+                self.timer.clear();
+            }
+            match exchange.poll_read(cx, self.room) {
+                Poll::Pending => {
+                    ready!(self.timer.poll(cx, Some(exchange.idle())));
+                    return Poll::Ready(Err(BodyError::Stalled));
+                }
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(BodyError::Backend(error.into())));
+                }
+                Poll::Ready(Ok(0)) if self.decoder.is_until_close() => {
+                    return Poll::Ready(Ok(Piece::End));
+                }
+                Poll::Ready(Ok(0)) => {
+                    let error = io::Error::from(io::ErrorKind::UnexpectedEof);
+                    return Poll::Ready(Err(BodyError::Backend(error.into())));
+                }
+                Poll::Ready(Ok(count)) => {
+                    if count == self.room {
+                        self.room = (self.room * 2).min(*READ.end());
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let piece = ready!(self.poll_piece(cx));
+        if self.decoder.is_end() || matches!(piece, Ok(Piece::End)) {
+            self.finish();
+        }
+        match piece {
+            Ok(Piece::Data(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Ok(Piece::Trailers(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            Ok(Piece::End | Piece::More) => Poll::Ready(None),
+            Err(error) => {
+                self.exchange = None;
+                self.home = None;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.exchange.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.decoder
+            .remaining()
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,192 @@
+//! What a request wants of an upstream, and what it gets: a backend, counted until it is given back.
+
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use tokio::time::timeout;
+
+use crate::upstream::{Upstream, backend::Backend, client::Connection, pool::Demand};
+
+/// A backend that was picked for one request. It counts as in flight until the lease is dropped, so
+/// keep it until the response body has ended.
+#[derive(Debug)]
+pub struct Lease {
+    upstream: Arc<Upstream>,
+    index: usize,
+}
+
+impl Lease {
+    /// For a backend that has counted the request already.
+    pub(in crate::upstream) fn new(upstream: Arc<Upstream>, index: usize) -> Self {
+        Self { upstream, index }
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &Backend {
+        &self.upstream.backends[self.index]
+    }
+
+    /// Its place in the upstream.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The upstream that it belongs to.
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// An idle connection of `worker` that meets `demand`.
+    pub fn pooled(&self, worker: usize, demand: Demand) -> Option<Connection> {
+        let connection = self.backend().pool(worker).take(demand)?;
+        self.backend().metrics().reused();
+        Some(connection)
+    }
+
+    /// A fresh connection, within the upstream's connect timeout.
+    ///
+    /// # Errors
+    /// What the last address said, or `TimedOut`.
+    pub async fn connect(&self) -> io::Result<Connection> {
+        let connecting = self.upstream.connector.connect(self.backend());
+        let stream = timeout(self.upstream.config.timeout.connect, connecting)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        self.backend().metrics().connected();
+        Ok(Connection {
+            stream,
+            buffer: BytesMut::new(),
+            reused: false,
+        })
+    }
+
+    /// Keeps `connection` for the next request of `worker`, for at most `life`.
+    pub fn give_back(self, connection: Connection, worker: usize, life: Duration) {
+        let size = self.upstream.config.pool.size;
+        self.backend().pool(worker).put(connection, life, size);
+    }
+
+    /// Reports that a connection was made, or that the backend answered. Cheap when that is no news.
+    pub fn reached(&self) {
+        self.upstream.reached(self.index);
+    }
+
+    /// Reports that no connection could be made. Not for anything that happens on a connection.
+    pub fn unreachable(&self, error: &io::Error) {
+        self.upstream.unreachable(self.index, error);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.backend().leave();
+        self.upstream.queue.announce();
+    }
+}
+
+/// What a request wants.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Client address, for `balance = "hash"`.
+    pub client: IpAddr,
+    /// The backend that its cookie names.
+    pub sticky: Option<usize>,
+    /// Backends that failed this request already.
+    pub tried: Tried,
+    /// It had a place in the waiting room.
+    pub(in crate::upstream) waited: bool,
+}
+
+impl Wanted {
+    /// A request from `client` that was not sent anywhere yet.
+    pub fn new(client: IpAddr, sticky: Option<usize>) -> Self {
+        Self {
+            client,
+            sticky,
+            tried: Tried::default(),
+            waited: false,
+        }
+    }
+}
+
+/// A set of backends, by index. Allocates nothing for the first 64.
+#[derive(Debug, Clone, Default)]
+pub struct Tried {
+    low: u64,
+    high: Vec<usize>,
+}
+
+impl Tried {
+    /// Adds the backend at `index`.
+    pub fn insert(&mut self, index: usize) {
+        if index < 64 {
+            self.low |= 1 << index;
+        } else if !self.high.contains(&index) {
+            self.high.push(index);
+        }
+    }
+
+    /// Whether the backend at `index` is in it.
+    pub fn contains(&self, index: usize) -> bool {
+        if index < 64 {
+            self.low & (1 << index) != 0
+        } else {
+            self.high.contains(&index)
+        }
+    }
+
+    /// Whether nothing was tried.
+    pub fn is_empty(&self) -> bool {
+        self.low == 0 && self.high.is_empty()
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.low = 0;
+        self.high.clear();
+    }
+}
+
+/// Why there is no backend at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Backends have no room, or others wait already.
+    #[error("every backend that could serve the request is at its limit")]
+    Full,
+    /// Each backend failed this request.
+    #[error("every backend was tried")]
+    AllTried,
+}
+
+/// Why there is no backend after a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The waiting room is full.
+    #[error("too many requests wait for a backend")]
+    Overloaded,
+    /// The time to wait is over.
+    #[error("no backend became ready in time")]
+    Expired,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_what_was_tried() {
+        let mut tried = Tried::default();
+        assert!(tried.is_empty());
+        for index in [0, 63, 64, 200, 200] {
+            tried.insert(index);
+        }
+        for index in [0, 63, 64, 200] {
+            assert!(tried.contains(index));
+        }
+        for index in [1, 62, 65, 199] {
+            assert!(!tried.contains(index));
+        }
+        tried.clear();
+        assert!(tried.is_empty());
+    }
+}

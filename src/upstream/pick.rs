@@ -1,0 +1,139 @@
+//! Which backend a request gets.
+
+use std::{cell::Cell, sync::Arc};
+
+use crate::upstream::{
+    Upstream,
+    backend::Backend,
+    lease::{Lease, Refusal, Wanted},
+};
+
+impl Upstream {
+    /// Picks a backend at once.
+    ///
+    /// Preferred are backends that are healthy and can be connected to, among them the sticky one.
+    /// While one of these is left it is waited for rather than passed over. Then come those whose
+    /// last connection failed, then the unhealthy ones: when all are, all are candidates. None is
+    /// given twice to one request. Nobody overtakes the requests that wait.
+    pub fn lease(self: &Arc<Self>, wanted: &Wanted) -> Result<Lease, Refusal> {
+        if self.queue.waiting() > 0 {
+            return Err(Refusal::Full);
+        }
+        let first = self.lease_from(Tier::READY, wanted, Repeat::Never);
+        if !matches!(first, Err(Refusal::AllTried)) {
+            return first;
+        }
+        let mut refusal = Refusal::AllTried;
+        for tier in [Tier::COOLING, Tier::UNHEALTHY, Tier::LAST] {
+            match self.lease_from(tier, wanted, Repeat::Never) {
+                Err(Refusal::Full) => refusal = Refusal::Full,
+                Err(Refusal::AllTried) => {}
+                Ok(lease) => return Ok(lease),
+            }
+        }
+        Err(refusal)
+    }
+
+    /// What a waiting request takes: no backend that is cooling, as that is what it waits for, and
+    /// one that was tried before only when no other is ready.
+    pub(in crate::upstream) fn lease_at_front(self: &Arc<Self>, wanted: &Wanted) -> Option<Lease> {
+        if !wanted.tried.is_empty()
+            && let Ok(lease) = self.lease_from(Tier::READY, wanted, Repeat::Never)
+        {
+            return Some(lease);
+        }
+        match self.lease_from(Tier::READY, wanted, Repeat::Allowed) {
+            Ok(lease) => Some(lease),
+            Err(Refusal::Full) => None,
+            Err(Refusal::AllTried) => self
+                .lease_from(Tier::UNHEALTHY, wanted, Repeat::Allowed)
+                .ok(),
+        }
+    }
+
+    fn lease_from(
+        self: &Arc<Self>,
+        tier: Tier,
+        wanted: &Wanted,
+        repeat: Repeat,
+    ) -> Result<Lease, Refusal> {
+        let limit = self.config.limits.max_requests;
+        let full = Cell::new(false);
+        let eligible = |backend: &Backend| {
+            let fits = tier.holds(backend)
+                && (repeat == Repeat::Allowed || !wanted.tried.contains(backend.index()));
+            let has_room = backend.in_flight() < limit;
+            if fits && !has_room {
+                full.set(true);
+            }
+            fits && has_room
+        };
+        let sticky = wanted
+            .sticky
+            .filter(|_| tier == Tier::READY)
+            .and_then(|index| self.backends.get(index));
+        if let Some(backend) = sticky
+            && eligible(backend)
+            && let Some(lease) = self.take(backend, tier)
+        {
+            return Ok(lease);
+        }
+        // Another worker may take the last room between the look and the step: then look again.
+        for _ in 0..=self.backends.len() {
+            let picked = self
+                .balancer
+                .pick(&self.backends, wanted.client, eligible)
+                .map(|index| &self.backends[index]);
+            let Some(backend) = picked else {
+                break;
+            };
+            if let Some(lease) = self.take(backend, tier) {
+                return Ok(lease);
+            }
+            full.set(true);
+        }
+        Err(if full.get() {
+            Refusal::Full
+        } else {
+            Refusal::AllTried
+        })
+    }
+
+    fn take(self: &Arc<Self>, backend: &Backend, tier: Tier) -> Option<Lease> {
+        if !backend.enter(self.config.limits.max_requests) {
+            return None;
+        }
+        let lease = Lease::new(Arc::clone(self), backend.index());
+        (tier.cooling || backend.health.admit()).then_some(lease)
+    }
+}
+
+/// How good a backend is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tier {
+    healthy: bool,
+    cooling: bool,
+}
+
+impl Tier {
+    const READY: Self = Self::new(true, false);
+    const COOLING: Self = Self::new(true, true);
+    const UNHEALTHY: Self = Self::new(false, false);
+    const LAST: Self = Self::new(false, true);
+
+    const fn new(healthy: bool, cooling: bool) -> Self {
+        Self { healthy, cooling }
+    }
+
+    fn holds(self, backend: &Backend) -> bool {
+        let health = backend.health();
+        health.is_healthy() == self.healthy && health.is_cooling() == self.cooling
+    }
+}
+
+/// Whether a backend may be given to a request that it failed before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    Never,
+    Allowed,
+}

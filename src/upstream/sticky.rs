@@ -1,0 +1,324 @@
+//! The affinity cookie: which backend served a client before.
+//!
+//! The value is a keyed hash of the backend's name. It tells no address, and since it is only looked
+//! up among the backends that are configured, nothing else can be picked with it. The cookie has
+//! `SameSite=Lax`: a page of another site does not send it with its requests, so Socket.IO polling
+//! from another site over several backends needs WebSocket as its only transport.
+
+use std::fmt;
+
+use aws_lc_rs::{digest, hmac, rand};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderMap, HeaderValue, Uri, header::COOKIE};
+
+use crate::{
+    config::{self, upstream::Sticky as Mode},
+    message::context::Scheme,
+    upstream::backend::Backend,
+};
+
+/// The affinity cookie of one upstream.
+#[derive(Debug)]
+pub struct Sticky {
+    mode: Mode,
+    name: String,
+    /// By index of the backend.
+    cookies: Box<[Cookie]>,
+}
+
+#[derive(Debug)]
+struct Cookie {
+    value: String,
+    http: HeaderValue,
+    https: HeaderValue,
+}
+
+impl Sticky {
+    /// `None` when nothing sticks.
+    pub(in crate::upstream) fn new(
+        config: &config::upstream::Upstream,
+        backends: &[Backend],
+        key: &Key,
+    ) -> Option<Self> {
+        if config.sticky == Mode::Off {
+            return None;
+        }
+        let name = cookie_name(&config.name);
+        let cookies = backends
+            .iter()
+            .map(|backend| Cookie::new(&name, key.value(&config.name, backend.name())))
+            .collect();
+        Some(Self {
+            mode: config.sticky,
+            name,
+            cookies,
+        })
+    }
+
+    /// Whether a request for `uri` sticks: each does, or those of Socket.IO alone.
+    pub fn applies(&self, uri: &Uri) -> bool {
+        match self.mode {
+            Mode::Off => false,
+            Mode::Cookie => true,
+            Mode::SocketIo => is_socket_io(uri),
+        }
+    }
+
+    /// The backend that the request's cookie names, if it is one of ours.
+    pub fn read(&self, headers: &HeaderMap) -> Option<usize> {
+        headers
+            .get_all(COOKIE)
+            .iter()
+            .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
+            .find_map(|pair| self.index(pair))
+    }
+
+    /// What to set on the response of a request that sticks: nothing when the client `named` the
+    /// backend that `served` it.
+    pub fn answer(
+        &self,
+        named: Option<usize>,
+        served: usize,
+        scheme: Scheme,
+    ) -> Option<&HeaderValue> {
+        if named == Some(served) {
+            return None;
+        }
+        let cookie = self.cookies.get(served)?;
+        Some(match scheme {
+            Scheme::Http => &cookie.http,
+            Scheme::Https => &cookie.https,
+        })
+    }
+
+    /// Name of the cookie.
+    pub fn cookie_name(&self) -> &str {
+        &self.name
+    }
+
+    fn index(&self, pair: &[u8]) -> Option<usize> {
+        let value = pair
+            .trim_ascii()
+            .strip_prefix(self.name.as_bytes())?
+            .strip_prefix(b"=")?;
+        let value = value
+            .strip_prefix(b"\"")
+            .and_then(|it| it.strip_suffix(b"\""))
+            .unwrap_or(value);
+        self.cookies
+            .iter()
+            .position(|it| it.value.as_bytes() == value)
+    }
+}
+
+impl Cookie {
+    fn new(name: &str, value: String) -> Self {
+        let header = |attributes: &str| {
+            let text = format!("{name}={value}; Path=/; HttpOnly; {attributes}");
+            HeaderValue::try_from(text).expect("name and value are hex and base64url")
+        };
+        Self {
+            http: header("SameSite=Lax"),
+            https: header("Secure; SameSite=Lax"),
+            value,
+        }
+    }
+}
+
+/// The key of all affinity cookies.
+///
+/// Cookies made with another key are not recognised, so keep one over reloads, and share one where
+/// several processes answer for the same site.
+#[derive(Clone)]
+pub struct Key(hmac::Key);
+
+impl Key {
+    /// A new one that nobody knows.
+    ///
+    /// # Errors
+    ///
+    /// The system has no randomness to give.
+    pub fn random() -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let mut secret = [0; 32];
+        rand::fill(&mut secret)?;
+        Ok(Self::from_secret(&secret))
+    }
+
+    /// The one that belongs to a secret; the same secret gives the same cookies.
+    pub fn from_secret(secret: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    fn value(&self, upstream: &str, backend: &str) -> String {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(upstream.as_bytes());
+        context.update(&[0]);
+        context.update(backend.as_bytes());
+        URL_SAFE_NO_PAD.encode(&context.sign().as_ref()[..VALUE_BYTES])
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(***)")
+    }
+}
+
+/// Enough that no two backends share a value.
+const VALUE_BYTES: usize = 12;
+
+/// Two upstreams of one site must not share a cookie; the name need not be secret.
+fn cookie_name(upstream: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, upstream.as_bytes());
+    let [a, b, c, ..] = hash.as_ref() else {
+        return "pcls".to_owned();
+    };
+    format!("pcls_{a:02x}{b:02x}{c:02x}")
+}
+
+/// Socket.IO's own path, or the query of its transport under another path.
+fn is_socket_io(uri: &Uri) -> bool {
+    let by_path = uri.path().split('/').any(|it| it == "socket.io");
+    let by_query = || {
+        let query = uri.query().unwrap_or_default();
+        let has = |key: &str| query.split('&').any(|it| it.starts_with(key));
+        has("EIO=") && has("transport=")
+    };
+    by_path || by_query()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::upstream::tests::upstream;
+
+    const BACKENDS: [&str; 2] = ["http://127.0.0.1:3001", "http://127.0.0.1:3002"];
+
+    fn sticky(name: &str, mode: Mode, secret: &[u8]) -> Sticky {
+        let upstream = upstream(&BACKENDS, |config| {
+            name.clone_into(&mut config.name);
+            config.sticky = mode;
+        });
+        let key = Key::from_secret(secret);
+        Sticky::new(upstream.config(), upstream.backends(), &key).unwrap()
+    }
+
+    fn pair(sticky: &Sticky, index: usize) -> String {
+        format!("{}={}", sticky.name, sticky.cookies[index].value)
+    }
+
+    fn read(sticky: &Sticky, fields: &[&str]) -> Option<usize> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(COOKIE, HeaderValue::from_str(field).unwrap());
+        }
+        sticky.read(&headers)
+    }
+
+    #[test]
+    fn finds_its_cookie_among_others() {
+        let sticky = sticky("api", Mode::Cookie, b"k");
+        let mine = pair(&sticky, 1);
+        assert_eq!(read(&sticky, &[&mine]), Some(1));
+        assert_eq!(read(&sticky, &[&format!("a=b; {mine};c=d")]), Some(1));
+        assert_eq!(read(&sticky, &["a=b", &mine]), Some(1));
+        let (name, value) = mine.split_once('=').unwrap();
+        assert_eq!(read(&sticky, &[&format!("{name}=\"{value}\"")]), Some(1));
+        assert_eq!(
+            read(&sticky, &[&format!("{name}=stale; {mine}")]),
+            Some(1),
+            "a stale one in front does not hide it"
+        );
+    }
+
+    #[test]
+    fn ignores_what_is_not_its_own() {
+        let sticky = sticky("api", Mode::Cookie, b"k");
+        let mine = pair(&sticky, 0);
+        assert_eq!(read(&sticky, &[]), None);
+        assert_eq!(read(&sticky, &[&format!("x{mine}")]), None);
+        assert_eq!(read(&sticky, &[&format!("{mine}x")]), None);
+        assert_eq!(read(&sticky, &[&format!("{}=0", sticky.name)]), None);
+        assert_eq!(
+            read(&sticky, &[&format!("{}=127.0.0.1:3001", sticky.name)]),
+            None
+        );
+    }
+
+    #[test]
+    fn depends_on_the_key_and_on_the_upstream() {
+        let one = sticky("api", Mode::Cookie, b"k");
+        assert_eq!(
+            read(&sticky("api", Mode::Cookie, b"k"), &[&pair(&one, 1)]),
+            Some(1)
+        );
+        assert_eq!(
+            read(&sticky("api", Mode::Cookie, b"other"), &[&pair(&one, 1)]),
+            None
+        );
+        let other = sticky("admin", Mode::Cookie, b"k");
+        assert_ne!(one.name, other.name);
+        assert_ne!(one.cookies[0].value, other.cookies[0].value);
+    }
+
+    #[test]
+    fn sets_a_cookie_only_when_the_client_names_another_backend() {
+        let sticky = sticky("api", Mode::Cookie, b"k");
+        assert_eq!(sticky.answer(Some(1), 1, Scheme::Https), None);
+        let header = sticky.answer(Some(0), 1, Scheme::Https).unwrap();
+        let expected = format!(
+            "{}; Path=/; HttpOnly; Secure; SameSite=Lax",
+            pair(&sticky, 1)
+        );
+        assert_eq!(header, expected.as_str());
+        let plain = sticky.answer(None, 1, Scheme::Http).unwrap();
+        assert!(!plain.to_str().unwrap().contains("Secure"));
+    }
+
+    #[test]
+    fn knows_socket_io_by_path_or_query() {
+        let sticky = sticky("api", Mode::SocketIo, b"k");
+        for good in [
+            "/socket.io/?EIO=4&transport=polling",
+            "/socket.io",
+            "/api/socket.io/",
+            "/live/?EIO=4&transport=websocket&sid=x",
+        ] {
+            assert!(sticky.applies(&good.parse().unwrap()), "{good}");
+        }
+        for other in ["/", "/socket.iox/", "/x?EIO=4", "/x?transport=polling"] {
+            assert!(!sticky.applies(&other.parse().unwrap()), "{other}");
+        }
+    }
+
+    #[test]
+    fn does_not_exist_when_nothing_sticks() {
+        assert!(
+            upstream(&BACKENDS, |config| config.sticky = Mode::Off)
+                .sticky()
+                .is_none()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn reads_any_bytes_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let sticky = sticky("api", Mode::Cookie, b"k");
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                headers.append(COOKIE, value);
+            }
+            prop_assert_eq!(sticky.read(&headers), None);
+        }
+
+        #[test]
+        fn reads_its_cookie_behind_any_other(other in "[ -:<-~]{0,40}", index in 0_usize..2) {
+            let sticky = sticky("api", Mode::Cookie, b"k");
+            prop_assume!(!other.contains(sticky.cookie_name()));
+            let field = format!("{other}; {}", pair(&sticky, index));
+            prop_assert_eq!(read(&sticky, &[&field]), Some(index));
+        }
+    }
+}
