@@ -3,8 +3,10 @@
 pub mod assets;
 pub mod certs;
 pub mod config;
+pub mod handler;
 pub mod limiter;
 pub mod message;
+pub mod middleware;
 pub mod observe;
 pub mod router;
 pub mod tls;

@@ -1,0 +1,72 @@
+//! What answers a route.
+
+use std::{
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use tower::Service;
+
+use crate::{
+    handler::{
+        files::Files,
+        proxy::Proxy,
+        redirect::{Redirect, RedirectToHttps},
+        respond::{Refuse, Respond},
+    },
+    message::{Call, Response, error::ProxyError},
+};
+
+pub mod files;
+pub mod proxy;
+pub mod redirect;
+pub mod respond;
+pub mod websocket;
+
+/// The one boxed future of a request.
+pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<Response, ProxyError>>>>;
+
+/// The leaf that answers a route.
+#[derive(Debug, Clone)]
+pub enum Handler {
+    /// `files`.
+    Files(Rc<Files>),
+    /// `proxy`.
+    Proxy(Rc<Proxy>),
+    /// `redirect`.
+    Redirect(Redirect),
+    /// `respond`.
+    Respond(Respond),
+    /// The plain listener's way to https.
+    RedirectToHttps(RedirectToHttps),
+    /// No site, no route, or a request that nobody should see.
+    Refuse(Refuse),
+}
+
+impl Service<Call> for Handler {
+    type Response = Response;
+    type Error = ProxyError;
+    type Future = HandlerFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> HandlerFuture {
+        match self {
+            Self::Files(files) => {
+                let files = files.clone();
+                Box::pin(async move { files.answer(call).await })
+            }
+            Self::Proxy(proxy) => {
+                let proxy = proxy.clone();
+                Box::pin(async move { proxy.answer(call).await })
+            }
+            Self::Redirect(redirect) => redirect.call(call),
+            Self::Respond(respond) => respond.call(call),
+            Self::RedirectToHttps(redirect) => redirect.call(call),
+            Self::Refuse(refuse) => refuse.call(call),
+        }
+    }
+}

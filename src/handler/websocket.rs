@@ -1,0 +1,47 @@
+//! WebSocket over HTTP/1.1: the upgrade on both sides, then bytes.
+//!
+//! Only `websocket` is upgraded, and only when the backend says 101. The relay is left in the
+//! request's context as a future; the worker runs it, counts it and ends it.
+
+use std::{rc::Rc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use crate::{
+    message::context::RequestContext,
+    upstream::{client::Connection, lease::Lease},
+};
+
+pub mod tunnel;
+
+/// Puts the upgrade back that hop-by-hop stripping took off.
+pub fn ask(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Leaves the relay between the client's side, once hyper lets go of it, and `backend`.
+pub fn join(
+    context: &Rc<RequestContext>,
+    client: OnUpgrade,
+    backend: Connection,
+    lease: Lease,
+    idle: Duration,
+) {
+    let request_id = context.request_id.get().cloned();
+    let relay = async move {
+        let client = match client.await {
+            Ok(client) => TokioIo::new(client),
+            Err(error) => {
+                tracing::debug!(?request_id, %error, "the client left before its upgrade");
+                return;
+            }
+        };
+        let end = tunnel::relay(client, backend.stream, backend.buffer, idle).await;
+        tracing::debug!(?request_id, ?end, "tunnel closed");
+        drop(lease);
+    };
+    context.tunnel.replace(Some(Box::pin(relay)));
+}
