@@ -1,0 +1,150 @@
+//! What the operator's listener answers.
+
+use std::{convert::Infallible, future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
+};
+use http_body_util::Full;
+use serde_json::json;
+use tower::{Service, ServiceBuilder, service_fn};
+use tower_http::{set_header::SetResponseHeaderLayer, timeout::TimeoutLayer};
+
+use crate::{
+    admin::{
+        State,
+        guard::{Trust, names_this_machine, trust},
+    },
+    config::server::Admin,
+    observe::metrics::Metrics,
+};
+
+/// Time for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Prometheus' text format.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A response of the operator's listener.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// Everything an answer is made of.
+#[derive(Clone)]
+pub(super) struct Answers(Arc<Sources>);
+
+struct Sources {
+    config: Admin,
+    metrics: Arc<Metrics>,
+    state: Arc<dyn State>,
+}
+
+impl Answers {
+    pub(super) fn new(config: Admin, metrics: Arc<Metrics>, state: Arc<dyn State>) -> Self {
+        Self(Arc::new(Sources {
+            config,
+            metrics,
+            state,
+        }))
+    }
+
+    /// The service of one request.
+    pub(super) fn stack<B: Send + 'static>(
+        &self,
+    ) -> impl Service<Request<B>, Response = Answer, Error = Infallible, Future: Send> + use<B>
+    {
+        let sources = Arc::clone(&self.0);
+        ServiceBuilder::new()
+            // Outermost, so that a timeout carries them too.
+            .layer(SetResponseHeaderLayer::overriding(
+                CACHE_CONTROL,
+                HeaderValue::from_static("no-store"),
+            ))
+            .layer(SetResponseHeaderLayer::overriding(
+                X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ))
+            .layer(TimeoutLayer::with_status_code(
+                StatusCode::SERVICE_UNAVAILABLE,
+                ANSWER_TIMEOUT,
+            ))
+            .service(service_fn(move |request: Request<B>| {
+                future::ready(Ok(sources.answer(&request)))
+            }))
+    }
+}
+
+impl Sources {
+    fn answer<B>(&self, request: &Request<B>) -> Answer {
+        match names_this_machine(&self.config, request.uri(), request.headers()) {
+            Ok(true) => {}
+            Ok(false) => {
+                let message = "ask for localhost or the listener's address, or configure a token";
+                return refuse(StatusCode::FORBIDDEN, message);
+            }
+            Err(kind) => return refuse(kind.status(), kind.message()),
+        }
+        let trust = trust(&self.config, request.headers());
+        let page: fn(&Self, Trust) -> Answer = match request.uri().path() {
+            "/health/live" => |_, _| answer_json(StatusCode::OK, &json!({ "status": "up" })),
+            "/health/ready" => Self::readiness,
+            "/metrics" => Self::metrics,
+            _ => return refuse(StatusCode::NOT_FOUND, "nothing is here"),
+        };
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            let message = "this method is not allowed here";
+            let mut answer = refuse(StatusCode::METHOD_NOT_ALLOWED, message);
+            let methods = HeaderValue::from_static("GET, HEAD");
+            answer.headers_mut().insert(ALLOW, methods);
+            return answer;
+        }
+        page(self, trust)
+    }
+
+    fn readiness(&self, trust: Trust) -> Answer {
+        let readiness = self.state.readiness();
+        let (status, word) = if readiness.is_ready() {
+            (StatusCode::OK, "up")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "down")
+        };
+        match trust {
+            Trust::Operator => {
+                let body = json!({ "status": word, "faults": readiness.faults });
+                answer_json(status, &body)
+            }
+            Trust::Stranger => answer_json(status, &json!({ "status": word })),
+        }
+    }
+
+    fn metrics(&self, trust: Trust) -> Answer {
+        if trust == Trust::Stranger {
+            let message = "the admin token is needed: Authorization: Bearer TOKEN";
+            let mut answer = refuse(StatusCode::UNAUTHORIZED, message);
+            let challenge = HeaderValue::from_static("Bearer");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            return answer;
+        }
+        answer(StatusCode::OK, EXPOSITION, self.metrics.encode())
+    }
+}
+
+/// An error in the shape that the proxy's other errors have.
+fn refuse(status: StatusCode, message: &str) -> Answer {
+    let error = status.canonical_reason().unwrap_or("Error");
+    let body = json!({ "statusCode": status.as_u16(), "error": error, "message": message });
+    answer_json(status, &body)
+}
+
+fn answer_json(status: StatusCode, body: &serde_json::Value) -> Answer {
+    answer(status, "application/json", body.to_string())
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    answer
+}

@@ -1,0 +1,126 @@
+//! Listening sockets by configured address: opened at start, opened and closed by reloads.
+
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    app::{RunError, listen, workers::Workers},
+    config::Config,
+    server::{gate::Gate, worker::Listen},
+};
+
+/// The listeners of the process.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    open: BTreeMap<SocketAddr, Open>,
+}
+
+/// One listener.
+#[derive(Debug)]
+struct Open {
+    /// Differs from the configured address where that has port 0.
+    bound: SocketAddr,
+    tls: bool,
+    gate: Arc<Gate>,
+    /// Dropped to close the listener on every worker.
+    close: watch::Sender<()>,
+    /// Until a worker takes them.
+    sockets: Mutex<Vec<TcpListener>>,
+}
+
+impl Listeners {
+    /// Binds every listener of `config`, one socket per worker.
+    ///
+    /// # Errors
+    /// The first address that is refused; nothing stays bound then.
+    pub fn open(config: &Config) -> Result<Self, RunError> {
+        let mut listeners = Self::default();
+        listeners.follow(config)?;
+        Ok(listeners)
+    }
+
+    /// Opens what `config` has anew, and only when all of that is bound, closes what it has no more.
+    ///
+    /// # Errors
+    /// The first address that is refused; nothing has changed then.
+    pub fn follow(&mut self, config: &Config) -> Result<(), RunError> {
+        let mut fresh = BTreeMap::new();
+        let kept = |open: &BTreeMap<SocketAddr, Open>,
+                    listener: &crate::config::listener::Listener| {
+            open.get(&listener.address)
+                .is_some_and(|open| open.tls == listener.tls)
+        };
+        for listener in &config.listeners {
+            if kept(&self.open, listener) {
+                continue;
+            }
+            // The same address with another protocol: the old socket must go before the new can come.
+            self.open.remove(&listener.address);
+            let sockets = listen(listener.address, config.server.threads)?;
+            let bound = sockets
+                .first()
+                .and_then(|socket| socket.local_addr().ok())
+                .unwrap_or(listener.address);
+            let (close, _) = watch::channel(());
+            let gate = Gate::new(listener.max_connections);
+            fresh.insert(
+                listener.address,
+                Open {
+                    bound,
+                    tls: listener.tls,
+                    gate,
+                    close,
+                    sockets: Mutex::new(sockets),
+                },
+            );
+        }
+        self.open.retain(|address, _| {
+            config
+                .listeners
+                .iter()
+                .any(|listener| listener.address == *address)
+        });
+        self.open.append(&mut fresh);
+        for listener in &config.listeners {
+            if let Some(open) = self.open.get(&listener.address) {
+                open.gate.set_limit(listener.max_connections);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands sockets that nobody has yet to the workers.
+    pub fn give_to(&self, workers: &Workers) {
+        for (address, open) in &self.open {
+            let mut sockets = open.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+            for (index, socket) in sockets.drain(..).enumerate().take(workers.count()) {
+                let listen = Listen {
+                    socket,
+                    address: *address,
+                    tls: open.tls,
+                    gate: open.gate.clone(),
+                    closed: open.close.subscribe(),
+                };
+                workers.listen(index, listen);
+            }
+        }
+    }
+
+    /// Bound addresses, and whether they speak TLS.
+    pub fn addresses(&self) -> Vec<(SocketAddr, bool)> {
+        self.open
+            .values()
+            .map(|open| (open.bound, open.tls))
+            .collect()
+    }
+
+    /// Closes all.
+    pub fn close(&mut self) {
+        self.open.clear();
+    }
+}

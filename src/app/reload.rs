@@ -1,0 +1,124 @@
+//! Reload: read, build, swap. Whatever goes wrong, the old snapshot goes on.
+
+use std::sync::Arc;
+
+use crate::{
+    app::{App, RunError},
+    assets::Changed,
+    config::{
+        Config,
+        diagnostic::{Report, Severity},
+    },
+    observe::metrics::Reload,
+    snapshot::Live,
+};
+
+impl App<'_> {
+    /// Reads the configuration and the certificates anew; any fault keeps the old ones and says so.
+    pub(super) async fn reload(&mut self) {
+        match self.try_reload().await {
+            Ok(generation) => {
+                self.shared.metrics().reload(Reload::Applied(generation));
+                tracing::info!(generation, "reloaded");
+            }
+            Err(error) => {
+                self.shared.metrics().reload(Reload::Refused);
+                match &error {
+                    RunError::Config(report) => tell(report),
+                    RunError::Bind { address, source } => {
+                        tracing::error!(%address, error = %source, "cannot listen");
+                    }
+                    RunError::System(error) => tracing::error!(%error, "reload failed"),
+                }
+                tracing::error!("reload refused, the old configuration goes on");
+            }
+        }
+    }
+
+    async fn try_reload(&mut self) -> Result<u64, RunError> {
+        let source = self.source.clone();
+        let shared = self.shared.clone();
+        let old = self.live.load();
+        // Reading files and hashing a build take their time.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "reads files; the control thread has probes to run"
+        )]
+        let built = tokio::task::spawn_blocking(move || {
+            let (config, report) = source.load().map_err(RunError::Config)?;
+            tell(&report);
+            needs_restart(old.config(), &config);
+            shared
+                .build(config, Some(&old))
+                .map_err(|faults| RunError::Config(report.with(faults)))
+        });
+        let snapshot = built
+            .await
+            .map_err(|_| std::io::Error::other("building the configuration failed"))??;
+        self.listeners.follow(snapshot.config())?;
+        let generation = snapshot.generation();
+        self.live.publish(snapshot);
+        self.listeners.give_to(&self.workers);
+        Ok(generation)
+    }
+}
+
+/// Says what a reload cannot change.
+fn needs_restart(old: &Config, new: &Config) {
+    if old.server.threads != new.server.threads {
+        tracing::warn!("server.threads changes at the next restart");
+    }
+    if old.server.admin != new.server.admin {
+        tracing::warn!("server.admin changes at the next restart");
+    }
+    if old.log.level != new.log.level {
+        tracing::warn!("log.level changes at the next restart");
+    }
+    if old.log.access.as_ref().map(|access| &access.path)
+        != new.log.access.as_ref().map(|access| &access.path)
+    {
+        tracing::warn!("log.access.path changes at the next restart");
+    }
+}
+
+/// Writes warnings and faults to the log.
+pub(super) fn tell(report: &Report) {
+    for diagnostic in &report.diagnostics {
+        let place = report.place(diagnostic);
+        let help = diagnostic.help.as_deref().unwrap_or_default();
+        match diagnostic.severity {
+            Severity::Error => tracing::error!(%place, help, "{}", diagnostic.message),
+            Severity::Warning => tracing::warn!(%place, help, "{}", diagnostic.message),
+        }
+    }
+}
+
+/// Looks whether a folder of assets holds a new build.
+pub(super) async fn refresh(live: &Arc<Live>) {
+    let snapshot = live.load();
+    let stores = snapshot.stores();
+    if stores.is_empty() {
+        return;
+    }
+    #[expect(clippy::disallowed_methods, reason = "walks folders and reads files")]
+    let done = tokio::task::spawn_blocking(move || {
+        for store in stores {
+            let root = store.root().display();
+            match store.refresh() {
+                Ok(Changed::No | Changed::Settling) => {}
+                Ok(Changed::Incomplete(lacks)) => {
+                    tracing::warn!(%root, lacks, "a new build is not complete, the old one stays");
+                }
+                Ok(Changed::Published(files)) => {
+                    tracing::info!(%root, files, "a new build is served");
+                }
+                Err(error) => {
+                    tracing::error!(%root, error = ?error, "a new build cannot be read, the old one stays");
+                }
+            }
+        }
+    });
+    if let Err(error) = done.await {
+        tracing::error!(%error, "looking for a new build failed");
+    }
+}

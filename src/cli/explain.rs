@@ -1,0 +1,294 @@
+//! `portcullis explain`: what a request would meet, without sending it.
+
+use std::{fmt::Write as _, path::Path};
+
+use http::{HeaderValue, Method, Uri};
+
+use crate::{
+    cli::{Exit, complain, say, show},
+    config::{
+        Config,
+        headers::Headers,
+        listener::Listener,
+        route::{Handler, PathPattern, Route},
+        site::Site,
+        upstream::Upstream,
+    },
+    message::host::Host,
+    router::{Found, Router},
+};
+
+/// Says what a `method` request for `url` meets under the configuration at `path`.
+pub fn explain(path: &Path, method: &str, url: &str) -> Exit {
+    let config = match Config::load(path) {
+        Ok((config, _)) => config,
+        Err(report) => {
+            show(&report);
+            return Exit::Config;
+        }
+    };
+    match Question::parse(method, url) {
+        Ok(question) => {
+            let (exit, text) = question.answer(&config);
+            say(&text);
+            exit
+        }
+        Err(error) => {
+            complain(&error);
+            Exit::Usage
+        }
+    }
+}
+
+/// A request that could come.
+#[derive(Debug)]
+struct Question {
+    method: Method,
+    tls: bool,
+    host: Host,
+    port: u16,
+    path: String,
+    query: bool,
+}
+
+impl Question {
+    fn parse(method: &str, url: &str) -> anyhow::Result<Self> {
+        let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())?;
+        let uri: Uri = url.parse()?;
+        let example = "write a whole address, as in https://your-domain.com/api/todos";
+        let tls = match uri.scheme_str() {
+            Some("https" | "wss") => true,
+            Some("http" | "ws") => false,
+            _ => anyhow::bail!(example),
+        };
+        let host = uri
+            .authority()
+            .and_then(|authority| Host::parse(authority.as_str()));
+        let host = host.ok_or_else(|| anyhow::anyhow!(example))?;
+        let port = host.port().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self {
+            method,
+            tls,
+            host,
+            port,
+            path: uri.path().to_owned(),
+            query: uri.query().is_some(),
+        })
+    }
+
+    fn answer(&self, config: &Config) -> (Exit, String) {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let exit = self.write(config, &mut text).unwrap_or(Exit::Bad);
+        (exit, text)
+    }
+
+    fn write(&self, config: &Config, text: &mut String) -> Result<Exit, std::fmt::Error> {
+        let Some(listener) = self.listener(config) else {
+            let kind = if self.tls { "a TLS" } else { "a plain" };
+            writeln!(text, "listener    none: no [[listener]] is {kind} one")?;
+            return Ok(Exit::Bad);
+        };
+        let mapped = if listener.address.port() == self.port {
+            ""
+        } else {
+            " (if that port is mapped to it)"
+        };
+        writeln!(
+            text,
+            "listener    {}, {}{mapped}",
+            listener.address,
+            if listener.tls { "TLS" } else { "plain" }
+        )?;
+        let router = router(config);
+        let default = listener.default_site.filter(|_| listener.tls);
+        let site = match router.find(self.host.name(), default, &self.path) {
+            Found::NoSite => {
+                writeln!(
+                    text,
+                    "site        none: no [[site]] has the host {}, the answer is 404",
+                    self.host.name()
+                )?;
+                return Ok(Exit::Bad);
+            }
+            Found::NoRoute { site } | Found::Route { site, .. } => site,
+        };
+        let by_default = if router.site(self.host.name()).is_some() {
+            ""
+        } else {
+            " (the listener's default_site)"
+        };
+        writeln!(
+            text,
+            "site        {}{by_default}",
+            hosts(&config.sites[site])
+        )?;
+        if !listener.tls {
+            writeln!(
+                text,
+                "answer      308 to https, where `explain` goes on with the https address"
+            )?;
+            return Ok(Exit::Good);
+        }
+        headers(text, &config.sites[site].headers)?;
+        let Some(route) = router
+            .route(site, &self.path)
+            .map(|index| &config.sites[site].routes[*index])
+        else {
+            writeln!(
+                text,
+                "route       none: no route of the site matches {}, the answer is 404",
+                self.path
+            )?;
+            return Ok(Exit::Bad);
+        };
+        self.route(text, route)?;
+        Ok(Exit::Good)
+    }
+
+    /// The listener at the port, or else the first of the kind: ports may be mapped.
+    fn listener<'a>(&self, config: &'a Config) -> Option<&'a Listener> {
+        let mut of_kind = config
+            .listeners
+            .iter()
+            .filter(|listener| listener.tls == self.tls);
+        let first = of_kind.clone().next();
+        of_kind
+            .find(|listener| listener.address.port() == self.port)
+            .or(first)
+    }
+
+    fn route(&self, text: &mut String, route: &Route) -> std::fmt::Result {
+        let pattern = match &route.path {
+            PathPattern::Exact(path) => format!("={path} (this path alone)"),
+            PathPattern::Prefix(path) => format!("{path} (and what lies below)"),
+        };
+        writeln!(text, "route       {pattern}")?;
+        match &route.rate_limit {
+            None => writeln!(text, "rate limit  none")?,
+            Some(limit) => writeln!(
+                text,
+                "rate limit  {} requests per {:?} by {:?}, {} more at once",
+                limit.requests, limit.period, limit.key, limit.burst
+            )?,
+        }
+        writeln!(text, "body limit  {} bytes, more is 413", route.body_limit)?;
+        match &route.handler {
+            Handler::Files(files) => {
+                let root = files.root.value.display();
+                let fallback = files
+                    .fallback
+                    .as_deref()
+                    .unwrap_or("none: what is not there is 404");
+                writeln!(text, "files       {root}")?;
+                writeln!(text, "fallback    {fallback}")?;
+                if !matches!(self.method, Method::GET | Method::HEAD) {
+                    writeln!(text, "answer      405: files know GET and HEAD")?;
+                }
+                Ok(())
+            }
+            Handler::Redirect(redirect) => {
+                writeln!(text, "redirect    {} to {}", redirect.status, redirect.to)
+            }
+            Handler::Respond(respond) => {
+                writeln!(
+                    text,
+                    "respond     {}, {} bytes",
+                    respond.status,
+                    respond.body.len()
+                )
+            }
+            Handler::Proxy(proxy) => {
+                let (path, query) = (self.path.as_str(), if self.query { "?..." } else { "" });
+                let prefix = match &route.path {
+                    PathPattern::Prefix(prefix) if proxy.strip_prefix => {
+                        prefix.trim_end_matches('/')
+                    }
+                    _ => "",
+                };
+                let rest = path.strip_prefix(prefix).unwrap_or(path);
+                let slash = if rest.starts_with('/') { "" } else { "/" };
+                writeln!(text, "sent as     {} {slash}{rest}{query}", self.method)?;
+                upstream(text, &proxy.upstream)
+            }
+        }
+    }
+}
+
+fn router(config: &Config) -> Router<usize> {
+    Router::new(config.sites.iter().map(|site| {
+        let routes = site
+            .routes
+            .iter()
+            .enumerate()
+            .map(|(index, route)| (route.path.clone(), index));
+        (site.hosts.as_slice(), routes.collect())
+    }))
+}
+
+fn hosts(site: &Site) -> String {
+    site.hosts
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn upstream(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
+    let backends: Vec<_> = upstream.backends.iter().map(ToString::to_string).collect();
+    writeln!(
+        text,
+        "upstream    {} ({})",
+        upstream.name,
+        backends.join(", ")
+    )?;
+    writeln!(
+        text,
+        "balance     {:?}, sticky {:?}",
+        upstream.balance, upstream.sticky
+    )?;
+    let timeout = &upstream.timeout;
+    writeln!(
+        text,
+        "timeouts    connect {:?}, header {:?}, idle {:?}",
+        timeout.connect, timeout.header, timeout.idle
+    )?;
+    let (limits, retry) = (&upstream.limits, &upstream.retry);
+    writeln!(
+        text,
+        "limits      {} requests per backend, {} may wait",
+        limits.max_requests, limits.queue
+    )?;
+    writeln!(
+        text,
+        "retry       up to {:.0} % of requests; waits {:?} for a backend",
+        retry.budget * 100.0,
+        retry.hold
+    )
+}
+
+fn headers(text: &mut String, headers: &Headers) -> std::fmt::Result {
+    let mut line = |name: &str, value: &HeaderValue| {
+        writeln!(
+            text,
+            "header      {name}: {}",
+            String::from_utf8_lossy(value.as_bytes())
+        )
+    };
+    let fields = [
+        ("strict-transport-security", &headers.hsts),
+        ("x-content-type-options", &headers.content_type_options),
+        ("x-frame-options", &headers.frame_options),
+        ("referrer-policy", &headers.referrer_policy),
+        ("x-xss-protection", &headers.xss_protection),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            line(name, value)?;
+        }
+    }
+    match &headers.csp {
+        None => Ok(()),
+        Some(csp) => line(csp.name().as_str(), &csp.value(&[])),
+    }
+}

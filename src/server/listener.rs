@@ -1,0 +1,116 @@
+//! Accepting: one loop per listener and worker.
+
+use std::{io, net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+use crate::{
+    observe::metrics::listener::ListenerMetrics,
+    server::{
+        connection,
+        gate::{Gate, Permit},
+        worker::Worker,
+    },
+};
+
+/// How long accepting rests when the process has no descriptor left.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// What the connections of a listener share on a worker.
+#[derive(Debug)]
+pub struct Listener {
+    /// The address as it is configured: the listener's name in the snapshot.
+    pub address: SocketAddr,
+    /// Speaks TLS.
+    pub tls: bool,
+    /// Connections over all workers.
+    pub gate: Arc<Gate>,
+    /// Its counters.
+    pub metrics: Arc<ListenerMetrics>,
+}
+
+/// Counts an open connection.
+#[derive(Debug)]
+pub struct OpenConnection(Rc<Listener>);
+
+impl Listener {
+    /// Counts a connection until the guard is dropped.
+    pub fn count(self: &Rc<Self>) -> OpenConnection {
+        self.metrics.opened();
+        OpenConnection(self.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.metrics.closed();
+    }
+}
+
+/// Accepts until the worker drains or the listener is closed, whose sender is dropped then. What
+/// the kernel has queued by then is still taken.
+pub async fn accept(
+    socket: TcpListener,
+    mut closed: watch::Receiver<()>,
+    listener: Rc<Listener>,
+    worker: Rc<Worker>,
+) {
+    let mut drain = worker.drain.clone();
+    let mut closing = pin!(async {
+        tokio::select! {
+            _ = closed.changed() => {}
+            () = drain.started() => {}
+        }
+    });
+    loop {
+        let permit = tokio::select! {
+            permit = listener.gate.enter() => permit,
+            () = closing.as_mut() => return,
+        };
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            () = closing.as_mut() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => start(stream, peer, &listener, &worker, permit),
+            Err(error) => rest(&error).await,
+        }
+    }
+}
+
+fn start(
+    stream: TcpStream,
+    peer: SocketAddr,
+    listener: &Rc<Listener>,
+    worker: &Rc<Worker>,
+    permit: Permit,
+) {
+    // Small writes are whole messages here; Nagle would hold them for an acknowledgement.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "the client left before it was served");
+        return;
+    }
+    let future = connection::serve(stream, peer, listener.clone(), worker.clone());
+    worker.spawn(async move {
+        future.await;
+        drop(permit);
+    });
+}
+
+/// A fault of one connection is that connection's; a lack of descriptors is everyone's.
+async fn rest(error: &io::Error) {
+    if matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    ) {
+        return;
+    }
+    tracing::error!(%error, "cannot accept connections; raise the descriptor limit (LimitNOFILE, ulimit -n)");
+    tokio::time::sleep(EXHAUSTED).await;
+}

@@ -1,0 +1,190 @@
+//! A worker: one thread, one runtime, its connections, and its view of the snapshot.
+
+use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::LocalSet,
+};
+
+use crate::{
+    observe::metrics::{Metrics, listener::Protocol},
+    server::{
+        gate::Gate,
+        listener::{self, Listener},
+    },
+    snapshot::{Live, services::Services},
+};
+
+/// How often idle backend connections are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A listener for a worker to accept on.
+#[derive(Debug)]
+pub struct Listen {
+    /// Bound and listening.
+    pub socket: std::net::TcpListener,
+    /// The address as it is configured.
+    pub address: SocketAddr,
+    /// Speaks TLS.
+    pub tls: bool,
+    /// Bound on connections over all workers.
+    pub gate: Arc<Gate>,
+    /// The listener closes when the sender is dropped.
+    pub closed: watch::Receiver<()>,
+}
+
+/// State that the connections of one worker share.
+#[derive(Debug)]
+pub struct Worker {
+    /// Counted from 0.
+    pub index: usize,
+    /// Counters of the whole process.
+    pub metrics: Arc<Metrics>,
+    /// Whether to finish.
+    pub drain: Drain,
+    live: Arc<Live>,
+    services: RefCell<Rc<Services>>,
+    /// Every connection and tunnel holds a clone; the worker ends when all are gone.
+    alive: mpsc::Sender<()>,
+}
+
+/// Told once: finish what is in flight, take nothing new.
+#[derive(Debug, Clone)]
+pub struct Drain(watch::Receiver<Stage>);
+
+/// How far the end of the process has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Serving.
+    Serving,
+    /// Finishing what is in flight.
+    Draining,
+    /// The deadline has passed: whatever is left is cut.
+    Over,
+}
+
+impl Drain {
+    /// Follows `stage`.
+    pub fn new(stage: watch::Receiver<Stage>) -> Self {
+        Self(stage)
+    }
+
+    /// Waits until draining starts.
+    pub async fn started(&mut self) {
+        self.reached(Stage::Draining).await;
+    }
+
+    /// Waits until the deadline has passed.
+    pub async fn over(&mut self) {
+        self.reached(Stage::Over).await;
+    }
+
+    /// Whether draining has started.
+    pub fn is_started(&self) -> bool {
+        *self.0.borrow() >= Stage::Draining
+    }
+
+    async fn reached(&mut self, wanted: Stage) {
+        // A sender that is gone means that the process ends at once.
+        let _ = self.0.wait_for(|stage| *stage >= wanted).await;
+    }
+}
+
+impl Worker {
+    /// The services of the newest snapshot.
+    pub fn services(&self) -> Rc<Services> {
+        let newest = self.live.generation();
+        let mut services = self.services.borrow_mut();
+        if services.snapshot().generation() != newest {
+            *services = Rc::new(Services::new(self.live.load()));
+        }
+        services.clone()
+    }
+
+    /// Runs `future` on this worker; it is waited for at the end, and cut at the deadline.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        let alive = self.alive.clone();
+        let mut drain = self.drain.clone();
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                () = future => {}
+                () = drain.over() => {}
+            }
+            drop(alive);
+        });
+    }
+}
+
+/// Runs a worker on the calling thread until it has drained.
+///
+/// # Errors
+/// The runtime cannot be made.
+pub fn run(
+    index: usize,
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
+    drain: Drain,
+    commands: mpsc::UnboundedReceiver<Listen>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let tasks = LocalSet::new();
+    runtime.block_on(tasks.run_until(work(index, live, metrics, drain, commands)));
+    Ok(())
+}
+
+async fn work(
+    index: usize,
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
+    mut drain: Drain,
+    mut commands: mpsc::UnboundedReceiver<Listen>,
+) {
+    let (alive, mut all_gone) = mpsc::channel(1);
+    let services = RefCell::new(Rc::new(Services::new(live.load())));
+    let worker = Rc::new(Worker {
+        index,
+        metrics,
+        drain: drain.clone(),
+        live,
+        services,
+        alive,
+    });
+    let mut sweep = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            Some(listen) = commands.recv() => open(listen, &worker),
+            _ = sweep.tick() => worker.services().snapshot().sweep(index),
+            () = drain.started() => break,
+        }
+    }
+    // Connections hold the worker too, so its own sender goes with the last of them.
+    drop(worker);
+    let _ = all_gone.recv().await;
+}
+
+fn open(listen: Listen, worker: &Rc<Worker>) {
+    let Listen {
+        socket,
+        address,
+        tls,
+        gate,
+        closed,
+    } = listen;
+    match tokio::net::TcpListener::from_std(socket) {
+        Ok(socket) => {
+            let protocol = if tls { Protocol::Tls } else { Protocol::Plain };
+            let metrics = worker.metrics.listener(&address.to_string(), protocol);
+            let listener = Rc::new(Listener {
+                address,
+                tls,
+                gate,
+                metrics,
+            });
+            worker.spawn(listener::accept(socket, closed, listener, worker.clone()));
+        }
+        Err(error) => tracing::error!(%address, %error, "a listener cannot be used"),
+    }
+}

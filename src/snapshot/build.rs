@@ -1,0 +1,301 @@
+//! A configuration made into running objects.
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use tokio::runtime::Handle;
+
+use crate::{
+    assets::{Options, Store},
+    config::{
+        Config,
+        diagnostic::Diagnostic,
+        route::{Handler, PathPattern},
+        site::Site,
+        value::Located,
+    },
+    limiter::Limiter,
+    observe::{access_log::AccessLog, log_file::Lines, metrics::Metrics},
+    router::Router,
+    snapshot::{
+        Leaf, Route, Running, Snapshot,
+        certificates::{self, SiteCertificates},
+    },
+    tls::{self, Tickets, resolver::CertTable},
+    upstream::{
+        Surroundings, Upstream,
+        health::probe::{Probes, dial::Connect},
+        resolver::Resolver,
+        sticky,
+    },
+};
+
+/// What every snapshot of the process shares.
+#[derive(Debug)]
+pub struct Shared {
+    metrics: Arc<Metrics>,
+    lines: Lines,
+    workers: usize,
+    tickets: Tickets,
+    key: sticky::Key,
+    control: Handle,
+}
+
+impl Shared {
+    /// Made once; probes and look-ups run on the runtime that calls.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn new(metrics: Arc<Metrics>, lines: Lines, workers: usize) -> io::Result<Self> {
+        Ok(Self {
+            metrics,
+            lines,
+            workers,
+            tickets: Tickets::new().map_err(io::Error::other)?,
+            key: sticky::Key::random().map_err(io::Error::other)?,
+            control: Handle::current(),
+        })
+    }
+
+    /// Counters of the process.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Builds a snapshot of `config`; what did not change since `old` is carried over. Reads files.
+    ///
+    /// # Errors
+    /// Every fault that shows only now. `old` goes on as it was.
+    pub fn build(
+        &self,
+        config: Config,
+        old: Option<&Snapshot>,
+    ) -> Result<Snapshot, Vec<Diagnostic>> {
+        let mut faults = Vec::new();
+        let tls = collect(self.tls(&config), &mut faults).flatten();
+        let upstreams = collect(self.upstreams(&config, old), &mut faults).unwrap_or_default();
+        let routes =
+            collect(self.routes(&config, &upstreams, old), &mut faults).unwrap_or_default();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let misses = config.sites.iter().map(site_name).chain([String::new()]);
+        Ok(Snapshot {
+            generation: old.map_or(0, Snapshot::generation) + 1,
+            router: router(&config),
+            routes,
+            misses: misses.map(|site| self.metrics.route(&site, "")).collect(),
+            tls,
+            upstreams,
+            access_log: config
+                .log
+                .access
+                .as_ref()
+                .map(|access| AccessLog::new(access, self.lines.clone())),
+            config: Arc::new(config),
+        })
+    }
+
+    fn tls(&self, config: &Config) -> Result<Option<Arc<tls::ServerConfig>>, Vec<Diagnostic>> {
+        if !config.listeners.iter().any(|listener| listener.tls) {
+            return Ok(None);
+        }
+        let sites = certificates::load(config)?;
+        self.note_expiry(&sites);
+        let refused = |error: tls::TlsError| vec![Diagnostic::error(error.to_string())];
+        let table = CertTable::build(sites).map_err(refused)?;
+        tls::server_config(&config.tls, Arc::new(table), &self.tickets)
+            .map(Some)
+            .map_err(refused)
+    }
+
+    fn note_expiry(&self, sites: &[SiteCertificates]) {
+        let infos = sites
+            .iter()
+            .flat_map(|(_, pairs)| pairs)
+            .map(|pair| &pair.info);
+        self.metrics.certificates(infos.map(|info| {
+            (
+                info.names.first().map_or("", String::as_str),
+                info.not_after,
+            )
+        }));
+    }
+
+    fn upstreams(
+        &self,
+        config: &Config,
+        old: Option<&Snapshot>,
+    ) -> Result<BTreeMap<String, Arc<Running>>, Vec<Diagnostic>> {
+        let mut upstreams = BTreeMap::new();
+        let mut faults = Vec::new();
+        for (name, upstream) in &config.upstreams {
+            let known = old.and_then(|old| old.upstreams.get(name));
+            let running = match known {
+                Some(known) if **known.upstream.config() == **upstream => Ok(known.clone()),
+                _ => self.start(upstream),
+            };
+            match running {
+                Ok(running) => drop(upstreams.insert(name.clone(), running)),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if faults.is_empty() {
+            Ok(upstreams)
+        } else {
+            Err(faults)
+        }
+    }
+
+    fn start(
+        &self,
+        config: &Arc<crate::config::upstream::Upstream>,
+    ) -> Result<Arc<Running>, Diagnostic> {
+        let surroundings = Surroundings {
+            key: &self.key,
+            metrics: &self.metrics,
+            workers: self.workers,
+        };
+        let upstream = Upstream::new(config.clone(), &surroundings).map_err(|error| {
+            let fault = Diagnostic::error(error.to_string());
+            match config.tls.as_ref().and_then(|tls| tls.ca.as_ref()) {
+                Some(Located { span, .. }) => fault.at(span.clone()),
+                None => fault,
+            }
+        })?;
+        let connect: Arc<dyn Connect> = Arc::new(upstream.connector().clone());
+        Ok(Arc::new(Running {
+            _probes: Probes::start(&upstream, &connect, &self.control),
+            _resolver: Resolver::start(&upstream, &self.control),
+            upstream,
+        }))
+    }
+
+    fn routes(
+        &self,
+        config: &Config,
+        upstreams: &BTreeMap<String, Arc<Running>>,
+        old: Option<&Snapshot>,
+    ) -> Result<Vec<Route>, Vec<Diagnostic>> {
+        let mut stores = old.map(Snapshot::stores).unwrap_or_default();
+        let mut routes = Vec::new();
+        let mut faults = Vec::new();
+        for (site, site_config) in config.sites.iter().enumerate() {
+            for route in &site_config.routes {
+                let leaf = match &route.handler {
+                    Handler::Files(files) => match store(&files.root, site_config, &mut stores) {
+                        Ok(store) => Leaf::Files(store),
+                        Err(fault) => {
+                            faults.push(fault);
+                            continue;
+                        }
+                    },
+                    Handler::Proxy(proxy) => match upstreams.get(&proxy.upstream.name) {
+                        Some(running) => Leaf::Proxy(running.upstream.clone()),
+                        // Its own fault was reported.
+                        None => continue,
+                    },
+                    Handler::Redirect(_) | Handler::Respond(_) => Leaf::Fixed,
+                };
+                let name = site_name(site_config);
+                routes.push(Route {
+                    site,
+                    leaf,
+                    limiter: limiter(&name, route, old),
+                    metrics: self.metrics.route(&name, &path_name(&route.path)),
+                    config: route.clone(),
+                });
+            }
+        }
+        if faults.is_empty() {
+            Ok(routes)
+        } else {
+            Err(faults)
+        }
+    }
+}
+
+/// The value, or none and its faults among the others.
+fn collect<T>(result: Result<T, Vec<Diagnostic>>, faults: &mut Vec<Diagnostic>) -> Option<T> {
+    result.map_err(|more| faults.extend(more)).ok()
+}
+
+/// Routes are numbered as [`Shared::routes`] makes them.
+fn router(config: &Config) -> Router<usize> {
+    let mut next = 0..;
+    Router::new(config.sites.iter().map(|site| {
+        let routes = site
+            .routes
+            .iter()
+            .zip(&mut next)
+            .map(|(route, index)| (route.path.clone(), index));
+        (site.hosts.as_slice(), routes.collect())
+    }))
+}
+
+/// The folder at `root`: one that is open already, also under another policy, or a fresh one.
+fn store(
+    root: &Located<std::path::PathBuf>,
+    site: &Site,
+    stores: &mut Vec<Arc<Store>>,
+) -> Result<Arc<Store>, Diagnostic> {
+    let options = Options {
+        csp: site.headers.csp.clone(),
+        ..Options::default()
+    };
+    let same_root = stores.iter().filter(|store| store.root() == root.value);
+    if let Some(known) = same_root.clone().find(|store| *store.options() == options) {
+        return Ok(known.clone());
+    }
+    let opened = match same_root.clone().next() {
+        Some(known) => known.with_options(options),
+        None => Store::open(&root.value, options),
+    };
+    let store = opened.map_err(|error| {
+        let cause = std::error::Error::source(&error)
+            .map(|cause| format!(": {cause}"))
+            .unwrap_or_default();
+        Diagnostic::error(format!("{error}{cause}")).at(root.span.clone())
+    })?;
+    stores.push(store.clone());
+    Ok(store)
+}
+
+/// The limiter of a route, with its counts where the same limit stood at the same place before.
+fn limiter(
+    site: &str,
+    route: &crate::config::route::Route,
+    old: Option<&Snapshot>,
+) -> Option<Arc<Limiter>> {
+    let limit = route.rate_limit.as_ref()?;
+    let known = old.and_then(|old| {
+        old.routes.iter().find(|known| {
+            known.config.path == route.path
+                && known.config.rate_limit.as_ref() == Some(limit)
+                && old
+                    .config
+                    .sites
+                    .get(known.site)
+                    .is_some_and(|known| site_name(known) == site)
+        })
+    });
+    match known.and_then(|known| known.limiter.clone()) {
+        Some(limiter) => Some(limiter),
+        None => Some(Arc::new(Limiter::new(limit, Limiter::CAPACITY))),
+    }
+}
+
+/// How a site is called in metrics and by a reload: its first host.
+fn site_name(site: &Site) -> String {
+    site.hosts
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// A path as it is written in the configuration.
+fn path_name(path: &PathPattern) -> String {
+    match path {
+        PathPattern::Exact(path) => format!("={path}"),
+        PathPattern::Prefix(path) => path.clone(),
+    }
+}
