@@ -148,7 +148,7 @@ pub struct Timeout {
 /// `upstream.limits`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests in flight per backend.
+    /// Requests in flight per backend; tunnels and event streams are not counted.
     pub max_requests: usize,
     /// Requests that may wait for a backend, over the whole upstream.
     pub queue: usize,

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use http::{Method, header, request::Parts};
+use http::{HeaderMap, Method, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
@@ -208,7 +208,7 @@ impl Proxy {
         client::send(connection, &head, body, deadlines).await
     }
 
-    fn finish(&self, pending: Pending, lease: Lease, answer: Answer) -> Response {
+    fn finish(&self, pending: Pending, mut lease: Lease, answer: Answer) -> Response {
         let context = &pending.context;
         context.first_byte_time.set(Some(context.started.elapsed()));
         match answer {
@@ -220,6 +220,9 @@ impl Proxy {
                     response.headers_mut().remove("keep-alive").as_ref(),
                 );
                 self.tidy(&pending, &lease, &mut response);
+                if is_event_stream_type(response.headers()) {
+                    lease.linger();
+                }
                 let body = body.hold(lease, context.connection.worker, life);
                 *response.body_mut() = Body::wrap(body);
                 response
@@ -229,6 +232,7 @@ impl Proxy {
                 let mut response = self.respond(&pending, &lease, head);
                 self.tidy(&pending, &lease, &mut response);
                 websocket::ask(response.headers_mut());
+                lease.linger();
                 if let Some(client) = pending.upgrade {
                     websocket::join(context, client, connection, lease, self.tunnel_timeout);
                 }
@@ -329,6 +333,12 @@ fn outcome(cause: &Cause) -> Outcome {
         Cause::Malformed(_) => Outcome::Protocol,
         Cause::Client(_) | Cause::ClientStalled => Outcome::Abandoned,
     }
+}
+
+fn is_event_stream_type(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Nest sends the head of an event stream with its first event, which may be long in coming.

@@ -21,7 +21,7 @@ use crate::{
         error::ErrorKind,
         host::Host,
     },
-    observe::metrics::listener::ListenerMetrics,
+    observe::metrics::{Metrics, listener::ListenerMetrics},
     server::{listener::Listener, worker::Worker},
     snapshot::services::Answering,
 };
@@ -99,6 +99,22 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     }
 }
 
+/// Counts an open tunnel until it is dropped.
+struct OpenTunnel(Arc<Metrics>);
+
+impl OpenTunnel {
+    fn count(metrics: Arc<Metrics>) -> Self {
+        metrics.tunnel_opened();
+        Self(metrics)
+    }
+}
+
+impl Drop for OpenTunnel {
+    fn drop(&mut self) {
+        self.0.tunnel_closed();
+    }
+}
+
 /// What hyper lets through and no backend should see.
 fn screen(request: &Request<Body>) -> Result<(), ErrorKind> {
     if request.method() == Method::CONNECT {
@@ -139,7 +155,11 @@ impl Future for Served {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(Pin::new(&mut self.answering).poll(cx));
         if let Some(tunnel) = self.context.tunnel.take() {
-            self.worker.spawn(tunnel);
+            let open = OpenTunnel::count(self.worker.metrics.clone());
+            self.worker.spawn(async move {
+                tunnel.await;
+                drop(open);
+            });
         }
         Poll::Ready(response)
     }

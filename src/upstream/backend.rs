@@ -29,6 +29,8 @@ pub struct Backend {
     seed: u64,
     authority: Box<str>,
     in_flight: AtomicUsize,
+    /// Tunnels and event streams: load, but not what `limits.max_requests` is about.
+    lingering: AtomicUsize,
     /// One per worker: a lock that nobody else wants is free.
     pools: Box<[Mutex<Pool>]>,
     metrics: Arc<BackendMetrics>,
@@ -51,6 +53,7 @@ impl Backend {
             address,
             index,
             in_flight: AtomicUsize::new(0),
+            lingering: AtomicUsize::new(0),
             pools: (0..workers).map(|_| Mutex::default()).collect(),
             metrics: Arc::default(),
             health: Health::new(),
@@ -103,7 +106,12 @@ impl Backend {
         &self.authority
     }
 
-    /// Leases that are out.
+    /// How busy it is: requests in flight, tunnels and event streams.
+    pub fn load(&self) -> usize {
+        self.in_flight() + self.lingering.load(Ordering::Relaxed)
+    }
+
+    /// Requests in flight, which `limits.max_requests` bounds.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::SeqCst)
     }
@@ -165,6 +173,16 @@ impl Backend {
 
     pub(in crate::upstream) fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// A request that was in flight stays on for long.
+    pub(in crate::upstream) fn linger(&self) {
+        self.lingering.fetch_add(1, Ordering::Relaxed);
+        self.leave();
+    }
+
+    pub(in crate::upstream) fn leave_for_good(&self) {
+        self.lingering.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -13,12 +13,17 @@ use crate::upstream::{Upstream, backend::Backend, client::Connection, pool::Dema
 pub struct Lease {
     upstream: Arc<Upstream>,
     index: usize,
+    lingers: bool,
 }
 
 impl Lease {
     /// For a backend that has counted the request already.
     pub(in crate::upstream) fn new(upstream: Arc<Upstream>, index: usize) -> Self {
-        Self { upstream, index }
+        Self {
+            upstream,
+            index,
+            lingers: false,
+        }
     }
 
     /// The backend.
@@ -66,6 +71,16 @@ impl Lease {
         self.backend().pool(worker).put(connection, life, size);
     }
 
+    /// Counts as a tunnel or an event stream from now on: as load, but in nobody's way, since
+    /// hundreds of them are idle most of the time.
+    pub fn linger(&mut self) {
+        if !self.lingers {
+            self.lingers = true;
+            self.backend().linger();
+            self.upstream.queue.announce();
+        }
+    }
+
     /// Reports that a connection was made, or that the backend answered. Cheap when that is no news.
     pub fn reached(&self) {
         self.upstream.reached(self.index);
@@ -79,6 +94,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if self.lingers {
+            self.backend().leave_for_good();
+            return;
+        }
         self.backend().leave();
         self.upstream.queue.announce();
     }

@@ -193,6 +193,19 @@ async fn gives_back_what_was_leased() {
     assert!(upstream.backends().iter().all(|it| it.in_flight() == 0));
 }
 
+#[tokio::test]
+async fn what_lingers_makes_room_but_counts_as_load() {
+    let upstream = one(1, 1);
+    let mut tunnel = upstream.lease(&wanted()).unwrap();
+    assert_eq!(upstream.lease(&wanted()).unwrap_err(), Refusal::Full);
+    tunnel.linger();
+    tunnel.linger();
+    assert!(upstream.lease(&wanted()).is_ok());
+    assert_eq!(upstream.backends()[0].load(), 1);
+    drop(tunnel);
+    assert_eq!(upstream.backends()[0].load(), 0);
+}
+
 #[test]
 fn counts_leases_of_many_threads_exactly() {
     let upstream = three(|config| config.limits.max_requests = 2);

@@ -25,7 +25,7 @@ fn least<'a>(candidates: impl Iterator<Item = &'a Backend>) -> Option<usize> {
     let mut best: Option<(usize, usize)> = None;
     let mut equals = 0;
     for backend in candidates {
-        let load = backend.in_flight();
+        let load = backend.load();
         match best {
             Some((lowest, _)) if load > lowest => continue,
             Some((lowest, _)) if load == lowest => equals += 1,
