@@ -24,7 +24,7 @@ use crate::{
     upstream::{
         client::{
             body::ResponseBody,
-            decode::{Decoder, Head, Malformed},
+            decode::{Head, Malformed, framing::Decoder},
             encode::{Framing, Outgoing, WriteError},
         },
         connector::Stream,

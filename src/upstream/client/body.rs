@@ -15,7 +15,7 @@ use crate::{
     upstream::{
         client::{
             Exchange, Timer,
-            decode::{Decoder, Piece},
+            decode::framing::{Decoder, Piece},
         },
         lease::Lease,
     },

@@ -1,6 +1,10 @@
+use http::Method;
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    framing::{Chunk, Decoder, Piece},
+    *,
+};
 
 fn parse(text: &str) -> Head {
     head(&mut BytesMut::from(text)).unwrap().unwrap()
