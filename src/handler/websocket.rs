@@ -36,12 +36,13 @@ pub fn join(
             Ok(client) => TokioIo::new(client),
             Err(error) => {
                 tracing::debug!(?request_id, %error, "the client left before its upgrade");
-                return;
+                return 0;
             }
         };
-        let end = tunnel::relay(client, backend.stream, backend.buffer, idle).await;
+        let (end, bytes) = tunnel::relay(client, backend.stream, backend.buffer, idle).await;
         tracing::debug!(?request_id, ?end, "tunnel closed");
         drop(lease);
+        bytes
     };
     context.tunnel.replace(Some(Box::pin(relay)));
 }

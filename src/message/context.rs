@@ -107,8 +107,8 @@ pub struct RequestContext {
     pub tunnel: RefCell<Option<Tunnel>>,
 }
 
-/// The relay of an upgraded connection.
-pub type Tunnel = Pin<Box<dyn Future<Output = ()>>>;
+/// The relay of an upgraded connection; gives the bytes that went to the client.
+pub type Tunnel = Pin<Box<dyn Future<Output = u64>>>;
 
 impl std::fmt::Debug for RequestContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

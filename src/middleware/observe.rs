@@ -1,7 +1,7 @@
 //! Access log and metrics: one line and one sample per request, when its response has left.
 //!
 //! A request is over when the last byte of its response was handed to the connection, when its
-//! body was dropped before that, or when nobody waits for its answer any more: the client left,
+//! tunnel has ended, when its body was dropped before that, or when nobody waits for its answer any more: the client left,
 //! which is 499 in log and metrics. One record is made in each case and never two, since it is
 //! made where the last owner of the exchange lets go.
 
@@ -23,7 +23,7 @@ use crate::{
     message::{
         Call, Response,
         body::{End, Watch},
-        context::RequestContext,
+        context::{RequestContext, Tunnel},
     },
     observe::{
         access_log::{AccessLog, Record},
@@ -134,12 +134,25 @@ impl Exchange {
         }
     }
 
-    /// Goes with the response's body from here on.
+    /// Goes with the response's body from here on, or with the tunnel that follows it.
     fn watch(mut self, response: Response) -> Response {
         let status = response.status();
         self.status = status.as_u16();
+        let tunnel = self.context.tunnel.take();
+        if let Some(tunnel) = tunnel {
+            self.expected = Some(0);
+            let context = self.context.clone();
+            context.tunnel.replace(Some(Box::pin(self.follow(tunnel))));
+            return response;
+        }
         self.expected = expected_length(&self.context.method, &response);
         response.map(|body| body.watched(Rc::new(self)))
+    }
+
+    async fn follow(self, tunnel: Tunnel) -> u64 {
+        let bytes = tunnel.await;
+        self.bytes.set(bytes);
+        bytes
     }
 
     fn is_whole(&self) -> bool {

@@ -33,7 +33,13 @@ pub enum End {
 }
 
 /// Relays between `client` and `backend`; `early` are bytes of the backend that were read already.
-pub async fn relay<C, B>(mut client: C, mut backend: B, early: BytesMut, idle: Duration) -> End
+/// Gives the bytes that the client got.
+pub async fn relay<C, B>(
+    mut client: C,
+    mut backend: B,
+    early: BytesMut,
+    idle: Duration,
+) -> (End, u64)
 where
     C: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
@@ -45,7 +51,7 @@ where
     };
     let mut deadline = Box::pin(sleep_until(Instant::now() + idle));
     let mut seen = 0;
-    poll_fn(|cx| {
+    let end = poll_fn(|cx| {
         let sides = [
             up.poll(cx, &mut client, &mut backend),
             down.poll(cx, &mut backend, &mut client),
@@ -72,7 +78,8 @@ where
         ready!(deadline.as_mut().poll(cx));
         Poll::Ready(if half_closed { End::Closed } else { End::Idle })
     })
-    .await
+    .await;
+    (end, down.moved)
 }
 
 /// One direction of a tunnel.
@@ -158,10 +165,9 @@ mod tests {
         node.read_exact(&mut text).await.unwrap();
         assert_eq!(&text, b"question");
         drop((browser, node));
-        assert!(matches!(
-            tunnel.await.unwrap(),
-            End::Closed | End::Failed(_)
-        ));
+        let (end, bytes) = tunnel.await.unwrap();
+        assert!(matches!(end, End::Closed | End::Failed(_)));
+        assert_eq!(bytes, 12);
     }
 
     #[tokio::test(start_paused = true)]
@@ -172,7 +178,7 @@ mod tests {
         let tunnel = tokio::spawn(relay(client, backend, BytesMut::new(), IDLE));
         tokio::time::sleep(Duration::from_secs(200)).await;
         browser.write_all(b"x").await.unwrap();
-        assert!(matches!(tunnel.await.unwrap(), End::Idle));
+        assert!(matches!(tunnel.await.unwrap().0, End::Idle));
         assert!(start.elapsed() >= Duration::from_secs(500));
     }
 
@@ -184,6 +190,6 @@ mod tests {
         drop(browser);
         let mut rest = Vec::new();
         node.read_to_end(&mut rest).await.unwrap();
-        assert!(matches!(tunnel.await.unwrap(), End::Closed));
+        assert!(matches!(tunnel.await.unwrap().0, End::Closed));
     }
 }

@@ -311,3 +311,25 @@ async fn records_500_when_the_handling_panics() {
         (&500.into(), &"internal".into())
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn records_an_upgrade_when_its_tunnel_has_ended() {
+    let bench = Bench::new();
+    let mut service = bench.serves(|call| {
+        call.context.tunnel.replace(Some(Box::pin(async {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            12
+        })));
+        answer(101, Body::empty())
+    });
+    let call = call(Method::GET);
+    let context = call.context.clone();
+    drop(service.call(call).await.unwrap());
+    let tunnel = context.tunnel.take().unwrap();
+    assert_eq!(tunnel.await, 12);
+    let (lines, _) = bench.end();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["status"], 101);
+    assert_eq!(lines[0]["bytes"], 12);
+    assert!(lines[0]["duration"].as_f64().unwrap() >= 60.0);
+}
