@@ -72,11 +72,14 @@ pub fn run(source: &Source, started: impl FnOnce(&Started<'_>)) -> Result<(), Ru
         .enable_all()
         .build()?;
     let result = runtime.block_on(async {
+        // Before anything is opened: the first process of a container has no default that would end
+        // it, so that a `TERM` during the start would be lost.
+        let signals = Signals::new()?;
         let app = App::start(source, config, report)?;
         started(&Started {
             addresses: &app.listeners.addresses(),
         });
-        app.serve().await
+        app.serve(signals).await
     });
     // A probe or a look-up that still hangs must not hold the end up.
     runtime.shutdown_background();
@@ -152,8 +155,7 @@ impl<'a> App<'a> {
         })
     }
 
-    async fn serve(mut self) -> Result<(), RunError> {
-        let mut signals = Signals::new()?;
+    async fn serve(mut self, mut signals: Signals) -> Result<(), RunError> {
         let mut refresh = tokio::time::interval(REFRESH);
         loop {
             tokio::select! {
