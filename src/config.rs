@@ -76,6 +76,39 @@ impl Config {
         }
     }
 
+    /// Reads where the operator's listener is from the file at `path`, and judges nothing else: whoever
+    /// asks the running process must get through while the rest of the file is being written. `None`
+    /// when `admin = false`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or `server.admin` has faults.
+    pub fn load_admin(path: &Path) -> Result<Option<server::Admin>, Report> {
+        let text =
+            source::read(path).map_err(|fault| Report::new(path, String::new(), vec![fault]))?;
+        // What is no TOML is left out; what is left is the best guess.
+        let (root, _) = DeTable::parse_recoverable(&text);
+        let environment = |name: &str| env::var(name).ok();
+        let reader = Reader {
+            text: &text,
+            folder: source::folder_of(path),
+            environment: &environment,
+            diagnostics: RefCell::new(Vec::new()),
+        };
+        let table = Table::new(&reader, &shape::ROOT, root.get_ref(), 0..0);
+        let server = table.child("server", &server::SHAPE);
+        let admin = server.map_or_else(
+            || Some(server::Admin::default()),
+            |it| server::Admin::find(&it),
+        );
+        let shown = source::mask(&text, root.get_ref());
+        let report = Report::new(path, shown, reader.diagnostics.take());
+        if report.has_errors() {
+            Err(report)
+        } else {
+            Ok(admin)
+        }
+    }
+
     /// Reads `text` as the file at `path`; `env` gives environment variables.
     ///
     /// # Errors

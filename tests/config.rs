@@ -273,11 +273,34 @@ fn relative_files_start_at_the_folder_of_the_configuration() {
 }
 
 #[test]
+fn the_admin_listener_is_found_in_a_file_that_is_being_written() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("portcullis.toml");
+    let load = |text: &str| {
+        fs::write(&path, text).unwrap();
+        Config::load_admin(&path)
+    };
+    let admin = load(
+        "[server]\nthreads = \"many\"\nadmin = { address = \"127.0.0.1:7070\" }\n[[site]\nhosts = [",
+    );
+    assert_eq!(admin.unwrap().unwrap().address.port(), 7070);
+    assert_eq!(load("site = 1").unwrap().unwrap().address.port(), 9090);
+    assert_eq!(load("[server]\nadmin = false").unwrap(), None);
+    assert!(
+        load("[server]\nadmin = { address = \"0.0.0.0:9090\" }")
+            .unwrap_err()
+            .has_errors()
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_one_fault_without_a_place() {
     let report = Config::load(Path::new("/nowhere/portcullis.toml")).unwrap_err();
     assert_eq!(report.diagnostics.len(), 1);
     assert_eq!(report.diagnostics[0].span, None);
-    assert!(report.render(Color::Never).contains("no such file"));
+    let text = report.render(Color::Never);
+    assert!(text.contains("no such file"), "{text}");
+    assert!(text.contains("write one there"), "{text}");
     assert!(report.to_json().contains("\"line\":null"));
     assert!(Config::load(Path::new("/")).unwrap_err().has_errors());
 }

@@ -12,14 +12,14 @@ use crate::{
 
 /// Asks the admin listener of the configuration at `path` whether the process is ready.
 pub fn status(path: &Path) -> Exit {
-    let config = match Config::load(path) {
-        Ok((config, _)) => config,
+    let admin = match Config::load_admin(path) {
+        Ok(admin) => admin,
         Err(report) => {
             show(&report);
             return Exit::Config;
         }
     };
-    let Some(admin) = &config.server.admin else {
+    let Some(admin) = admin else {
         complain(&anyhow::anyhow!(
             "the configuration has `admin = false`, so there is nobody to ask"
         ));

@@ -117,11 +117,7 @@ impl Server {
         let server = Self {
             threads,
             drain_timeout: table.take_or("drain_timeout", default.drain_timeout),
-            admin: match table.switch("admin", &ADMIN) {
-                Switch::Absent => default.admin,
-                Switch::Off => None,
-                Switch::On(table) => Some(Admin::read(&table)),
-            },
+            admin: Admin::find(table),
             trusted_proxies: read_trusted(table),
             head_timeout: table.take_within("head_timeout", default.head_timeout, &long),
             head_limit: to_usize(head_limit.0),
@@ -149,6 +145,15 @@ fn read_trusted(table: &Table<'_>) -> Vec<IpNet> {
 }
 
 impl Admin {
+    /// The operator's listener of `[server]`; `None` when it is switched off.
+    pub(crate) fn find(server: &Table<'_>) -> Option<Self> {
+        match server.switch("admin", &ADMIN) {
+            Switch::Absent => Some(Self::default()),
+            Switch::Off => None,
+            Switch::On(table) => Some(Self::read(&table)),
+        }
+    }
+
     fn read(table: &Table<'_>) -> Self {
         let address: Option<Located<SocketAddr>> = table.take("address");
         let token = read_token(table);

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +16,12 @@ const LONGEST_FILE: u64 = 16 << 20;
 /// The text of the file at `path`.
 pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
     let cannot = |reason: String| Diagnostic::error(format!("cannot read the file: {reason}"));
-    let about = fs::metadata(path).map_err(|error| cannot(reason(&error)))?;
+    let about = fs::metadata(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => cannot(reason(&error)).help(
+            "write one there, or name another with `--config FILE`; `portcullis serve` needs none",
+        ),
+        _ => cannot(reason(&error)),
+    })?;
     if !about.is_file() {
         return Err(cannot(String::from("it is no plain file")));
     }
