@@ -80,10 +80,16 @@ fn read(certificate: &Certificate, site: &Site) -> Result<Pair, Diagnostic> {
         }
         Certificate::Dev => develop(site).map_err(|error| {
             let names: Vec<_> = site.hosts.iter().map(ToString::to_string).collect();
-            Diagnostic::error(format!(
+            let fault = Diagnostic::error(format!(
                 "no development certificate for {}: {error}",
                 names.join(", ")
-            ))
+            ));
+            match error {
+                CertError::Write { .. } => fault.help(
+                    "set PORTCULLIS_DEV_DIR to a folder that can be written, in a container to a volume",
+                ),
+                _ => fault,
+            }
         }),
     }
 }
