@@ -1,0 +1,335 @@
+//! The real proxy as a child process: `Proxy::start(toml).await`, requests, log lines, signals.
+//!
+//! Every wait is for a condition and has a deadline. A proxy that panicked fails its test.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::Response;
+use hyper::body::Incoming;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use crate::harness::{
+    client::{Raw, Reply, Request, Session, Target},
+    pki::Pki,
+};
+
+pub(crate) mod backend;
+pub(crate) mod client;
+pub(crate) mod command;
+pub(crate) mod pki;
+pub(crate) mod scripted;
+pub(crate) mod setup;
+
+/// How long anything is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+/// The host that tests ask for when they do not say another.
+pub(crate) const HOST: &str = "site.test";
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_portcullis");
+
+/// A running proxy. Dropping it kills the process.
+pub(crate) struct Proxy {
+    child: Child,
+    dir: TempDir,
+    log: Lines,
+    output: Lines,
+    https: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+}
+
+/// Lines that a process has written so far.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
+
+/// Waits until `check` finds something; fails the test when it does not in time.
+pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = check().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A folder with a certificate for [`HOST`]: `site.pem`, `site.key` and `ca.pem`.
+pub(crate) fn folder() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    Pki::get().write_leaf(dir.path(), "site", &[HOST]);
+    fs::write(dir.path().join("ca.pem"), Pki::get().ca_pem()).unwrap();
+    dir
+}
+
+impl Proxy {
+    /// Starts with a configuration in which `@dir` stands for a folder that has `site.pem`,
+    /// `site.key` and `ca.pem`.
+    pub(crate) async fn start(toml: &str) -> Self {
+        Self::start_in(folder(), toml).await
+    }
+
+    /// Starts in a folder that was prepared.
+    pub(crate) async fn start_in(dir: TempDir, toml: &str) -> Self {
+        write_config(dir.path(), toml);
+        let mut child = Command::new(BINARY)
+            .args(["run", "--config"])
+            .arg(dir.path().join("portcullis.toml"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Lines::follow(child.stderr.take().unwrap());
+        let output = Lines::follow(child.stdout.take().unwrap());
+        let mut proxy = Self { child, dir, log, output, https: None, http: None, admin: None };
+        proxy.wait_until_it_listens(toml).await;
+        proxy
+    }
+
+    async fn wait_until_it_listens(&mut self, toml: &str) {
+        let listeners = toml.matches("[[listener]]").count();
+        let admins = usize::from(!toml.contains("admin = false"));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.read_addresses();
+            let found = usize::from(self.https.is_some()) + usize::from(self.http.is_some());
+            if found >= listeners.min(2) && usize::from(self.admin.is_some()) >= admins {
+                return;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the proxy ended with {status}:\n{}", self.log.all().join("\n"));
+            }
+            assert!(Instant::now() < deadline, "does not listen:\n{}", self.log.all().join("\n"));
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn read_addresses(&mut self) {
+        for line in self.log.all() {
+            let Some(address) = field(&line, "address") else { continue };
+            let Ok(address) = address.parse() else { continue };
+            if line.contains("admin listening") {
+                self.admin = Some(address);
+            } else if line.contains("listening") && line.contains("tls=true") {
+                self.https.get_or_insert(address);
+            } else if line.contains("listening") && line.contains("tls=false") {
+                self.http.get_or_insert(address);
+            }
+        }
+    }
+
+    /// The TLS listener.
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.https.expect("the configuration has a TLS listener")
+    }
+
+    /// The plain listener.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http.expect("the configuration has a plain listener")
+    }
+
+    /// Where TLS clients go.
+    pub(crate) fn target(&self) -> Target {
+        Target::tls(self.https())
+    }
+
+    /// A request over TLS.
+    pub(crate) fn request(&self, method: &str, path: &str) -> Request {
+        Request::new(self.target(), method, path)
+    }
+
+    /// A request over the plain listener.
+    pub(crate) fn plain(&self, method: &str, path: &str) -> Request {
+        Request::new(Target::plain(self.http()), method, path)
+    }
+
+    /// The answer to a GET over HTTP/1.1 and TLS.
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.request("GET", path).send().await
+    }
+
+    /// The head of the answer to a GET; its body streams.
+    pub(crate) async fn get_open(&self, path: &str) -> Response<Incoming> {
+        self.request("GET", path).open().await
+    }
+
+    /// Memory of the process, in MiB.
+    pub(crate) fn resident_mib(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
+    }
+
+    /// An HTTP/1.1 connection over TLS.
+    pub(crate) async fn session(&self) -> Session {
+        Session::http1(&self.target()).await.unwrap()
+    }
+
+    /// An HTTP/2 connection over TLS.
+    pub(crate) async fn session2(&self) -> Session {
+        Session::http2(&self.target()).await.unwrap()
+    }
+
+    /// Bytes over TLS.
+    pub(crate) async fn raw(&self) -> Raw {
+        Raw::connect(&self.target()).await.unwrap()
+    }
+
+    /// The answer of the admin listener to a GET.
+    pub(crate) async fn admin(&self, path: &str) -> Reply {
+        self.admin_request("GET", path).send().await
+    }
+
+    /// A request to the admin listener.
+    pub(crate) fn admin_request(&self, method: &str, path: &str) -> Request {
+        let admin = self.admin.expect("the configuration has an admin listener");
+        Request::new(Target::plain(admin), method, path).host(&admin.to_string())
+    }
+
+    /// Sum of the samples of a metric whose labels hold all of `labels`.
+    pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let page = self.admin("/metrics").await.text();
+        page.lines()
+            .filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// What the program says.
+    pub(crate) fn log(&self) -> &Lines {
+        &self.log
+    }
+
+    /// Waits for a line of the log that holds all of `parts`.
+    pub(crate) async fn logged(&self, parts: &[&str]) -> String {
+        self.log.wait_for(parts).await
+    }
+
+    /// Waits for the access log line of a path, as JSON.
+    pub(crate) async fn access(&self, path: &str) -> Value {
+        self.access_where(path, |_| true).await
+    }
+
+    /// Waits for an access log line of a path that `wanted` accepts.
+    pub(crate) async fn access_where(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        eventually(&format!("an access log line of {path}"), async || {
+            self.output
+                .all()
+                .iter()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+                .find(|record| record["path"] == path && wanted(record))
+        })
+        .await
+    }
+
+    /// Lines on standard output.
+    pub(crate) fn output(&self) -> &Lines {
+        &self.output
+    }
+
+    /// The folder of the configuration.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes another configuration; a reload reads it.
+    pub(crate) fn configure(&self, toml: &str) {
+        write_config(self.dir.path(), toml);
+    }
+
+    /// Writes another configuration, reloads, and waits until it serves.
+    pub(crate) async fn reload(&self, toml: &str) {
+        let before = self.log.count("reloaded");
+        self.configure(toml);
+        self.signal("HUP");
+        eventually("the reload", async || (self.log.count("reloaded") > before).then_some(())).await;
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Whether the process still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        eventually("the end of the process", async || self.child.try_wait().unwrap()).await
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // Both fail only when the process is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let log = self.log.all();
+        if std::thread::panicking() {
+            show(&log);
+        } else if let Some(line) = log.iter().find(|line| line.contains("panicked at")) {
+            panic!("the proxy panicked: {line}");
+        }
+    }
+}
+
+impl Lines {
+    fn follow(source: impl Read + Send + 'static) -> Self {
+        let lines = Self::default();
+        let sink = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(source).split(b'\n').map_while(Result::ok) {
+                sink.0.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+            }
+        });
+        lines
+    }
+
+    /// All lines so far.
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// Lines that hold `part`.
+    pub(crate) fn count(&self, part: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|line| line.contains(part)).count()
+    }
+
+    /// Waits for a line that holds all of `parts`.
+    pub(crate) async fn wait_for(&self, parts: &[&str]) -> String {
+        eventually(&format!("a line with {parts:?}"), async || {
+            self.all().into_iter().find(|line| parts.iter().all(|part| line.contains(part)))
+        })
+        .await
+    }
+}
+
+/// The value of `name=value` in a log line.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(&format!("{name}="))?;
+    rest.split([' ', ',']).next()
+}
+
+fn write_config(dir: &Path, toml: &str) {
+    let toml = toml.replace("@dir", dir.to_str().unwrap());
+    fs::write(dir.join("portcullis.toml"), toml).unwrap();
+}
+
+#[expect(clippy::print_stderr, reason = "explains a test that failed")]
+fn show(log: &[String]) {
+    let tail = &log[log.len().saturating_sub(40)..];
+    eprintln!("--- the proxy's log:\n{}\n---", tail.join("\n"));
+}

@@ -1,0 +1,35 @@
+//! End to end: the real binary behind real sockets and real TLS, against backends and clients that
+//! behave and that do not. One module per behaviour; `harness` makes the sentences.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod harness;
+
+// In the order of a request's way.
+mod tls;
+mod tls_hostile;
+
+mod redirect;
+
+mod headers;
+mod seed;
+
+mod bodies;
+mod forwarding;
+mod proxy;
+mod streaming;
+
+mod balancing;
+mod pool;
+
+mod websocket;
+
+mod hostile;
+mod limits;
+
+mod admin;
+mod logs;
+
+mod cli;
+mod reload;
+mod shutdown;
