@@ -66,19 +66,24 @@ pub async fn accept(
         }
     });
     loop {
-        let permit = tokio::select! {
-            permit = listener.gate.enter() => permit,
-            () = closing.as_mut() => return,
-        };
         let accepted = tokio::select! {
             biased;
             accepted = socket.accept() => accepted,
             () = closing.as_mut() => return,
         };
-        match accepted {
-            Ok((stream, peer)) => start(stream, peer, &listener, &worker, permit),
-            Err(error) => rest(&error).await,
-        }
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                rest(&error).await;
+                continue;
+            }
+        };
+        // After accepting: a worker that nobody comes to must not keep a place from one that is busy.
+        let permit = tokio::select! {
+            permit = listener.gate.enter() => permit,
+            () = closing.as_mut() => return,
+        };
+        start(stream, peer, &listener, &worker, permit);
     }
 }
 
