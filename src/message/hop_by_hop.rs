@@ -65,6 +65,23 @@ fn is_hop_by_hop(name: &str) -> bool {
     )
 }
 
+/// Whether a field may stand behind a body (RFC 9110 section 6.5.1).
+///
+/// What frames, routes, authenticates or says who asks must be known before the body; a receiver that merges trailers into
+/// the head would believe them.
+pub fn may_trail(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let explains = matches!(
+        name,
+        "te" | "trailer" | "expect" | "range" | "max-forwards" | "forwarded" | "x-real-ip"
+    );
+    !(explains
+        || is_hop_by_hop(name)
+        || is_end_to_end(name)
+        || name.starts_with("if-")
+        || name.starts_with("x-forwarded-"))
+}
+
 /// Fields that `Connection` cannot remove: they frame or explain the body, name the target, or carry who
 /// asks. Without them the backend would read another message than the one that was matched and limited.
 fn is_end_to_end(name: &str) -> bool {
@@ -194,6 +211,23 @@ mod tests {
         strip(&mut headers);
         assert_eq!(headers[TE], "trailers");
         assert_eq!(headers.len(), 1);
+    }
+
+    #[test]
+    fn lets_nothing_trail_that_had_to_be_known_before() {
+        for name in [
+            "content-length",
+            "host",
+            "x-forwarded-for",
+            "if-match",
+            "cookie",
+            "upgrade",
+        ] {
+            assert!(!may_trail(&HeaderName::from_static(name)), "{name}");
+        }
+        for name in ["x-checksum", "server-timing", "grpc-status", "digest"] {
+            assert!(may_trail(&HeaderName::from_static(name)), "{name}");
+        }
     }
 
     #[test]

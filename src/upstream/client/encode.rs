@@ -11,7 +11,10 @@ use http::{HeaderMap, HeaderName, Method, header};
 use http_body::Body as _;
 use tokio::io::AsyncWrite;
 
-use crate::message::body::{Body, BodyError};
+use crate::message::{
+    body::{Body, BodyError},
+    hop_by_hop::may_trail,
+};
 
 /// How the end of a body is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,7 +257,7 @@ impl Outgoing {
             Framing::Chunked => {
                 self.buffer.extend_from_slice(b"0\r\n");
                 for (name, value) in trailers.into_iter().flatten() {
-                    if !is_framing(name) {
+                    if may_trail(name) {
                         field(&mut self.buffer, name.as_str(), value.as_bytes());
                     }
                 }
