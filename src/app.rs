@@ -136,9 +136,6 @@ impl<'a> App<'a> {
         let (stage, stages) = watch::channel(Stage::Serving);
         let workers = Workers::spawn(&live, &metrics, &stages)?;
         listeners.give_to(&workers);
-        for (address, tls) in listeners.addresses() {
-            tracing::info!(%address, tls, "listening");
-        }
         let state = Arc::new(readiness::State::new(live.clone(), stages));
         let admin = admin
             .zip(admin_socket)

@@ -98,6 +98,9 @@ impl Listeners {
     pub fn give_to(&self, workers: &Workers) {
         for (address, open) in &self.open {
             let mut sockets = open.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+            if !sockets.is_empty() {
+                tracing::info!(address = %open.bound, tls = open.tls, "listening");
+            }
             for (index, socket) in sockets.drain(..).enumerate().take(workers.count()) {
                 let listen = Listen {
                     socket,
