@@ -27,8 +27,8 @@ use crate::{
 /// A request on its way through the stack.
 pub type Answering = <Stack<Handler> as tower::Service<Call>>::Future;
 
-/// What a refused request may send as body: nobody reads it.
-const NO_BODY: u64 = 0;
+/// A request that no route takes is told so, whatever it sends: nobody reads its body.
+const UNREAD: u64 = u64::MAX;
 
 /// The services of one worker. Nothing in it is shared with another.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Services {
             }),
             headers: self.headers[site].clone(),
             rate_limit: None,
-            body_limit: NO_BODY,
+            body_limit: UNREAD,
         }
     }
 
