@@ -42,6 +42,7 @@ pub struct Proxy {
     /// The stripped prefix without the slash at its end.
     prefix: Option<String>,
     tunnel_timeout: Duration,
+    stall_timeout: Duration,
 }
 
 /// A request while backends are tried.
@@ -62,7 +63,7 @@ impl Proxy {
         upstream: Arc<Upstream>,
         route: &config::route::Proxy,
         path: &str,
-        tunnel_timeout: Duration,
+        server: &config::server::Server,
     ) -> Self {
         let prefix = route
             .strip_prefix
@@ -70,7 +71,8 @@ impl Proxy {
         Self {
             upstream,
             prefix: prefix.filter(|prefix| !prefix.is_empty()),
-            tunnel_timeout,
+            tunnel_timeout: server.tunnel_timeout,
+            stall_timeout: server.stall_timeout,
         }
     }
 
@@ -203,6 +205,7 @@ impl Proxy {
         let deadlines = Deadlines {
             header: (!is_event_stream(&pending.parts)).then_some(timeout.header),
             idle: timeout.idle,
+            stall: self.stall_timeout,
         };
         let body = std::mem::replace(&mut pending.body, Body::empty());
         client::send(connection, &head, body, deadlines).await

@@ -134,18 +134,13 @@ impl Services {
     }
 
     fn handler(&self, route: &Route) -> Handler {
-        let tunnel_timeout = self.snapshot.config().server.tunnel_timeout;
+        let server = &self.snapshot.config().server;
         match (&route.config.handler, &route.leaf) {
             (route::Handler::Files(files), Leaf::Files(store)) => Handler::Files(Rc::new(
                 Files::new(store.clone(), files, &route.config.path),
             )),
             (route::Handler::Proxy(proxy), Leaf::Proxy(upstream)) => {
-                let proxy = Proxy::new(
-                    upstream.clone(),
-                    proxy,
-                    route.config.path.path(),
-                    tunnel_timeout,
-                );
+                let proxy = Proxy::new(upstream.clone(), proxy, route.config.path.path(), server);
                 Handler::Proxy(Rc::new(proxy))
             }
             (route::Handler::Redirect(redirect), _) => Handler::Redirect(Redirect::new(redirect)),

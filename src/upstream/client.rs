@@ -56,6 +56,8 @@ pub struct Deadlines {
     pub header: Option<Duration>,
     /// Between two pieces of a body, either way.
     pub idle: Duration,
+    /// Between two pieces of the client's body.
+    pub stall: Duration,
 }
 
 /// A request, ready to be written once or more.
@@ -223,12 +225,12 @@ impl Exchange {
                     let (limit, cause) = if self.outgoing.is_complete() {
                         (deadlines.header, Cause::HeaderTimeout)
                     } else {
-                        let cause = if self.outgoing.is_starved() {
-                            Cause::ClientStalled
+                        let (limit, cause) = if self.outgoing.is_starved() {
+                            (deadlines.stall, Cause::ClientStalled)
                         } else {
-                            Cause::BackendStalled
+                            (deadlines.idle, Cause::BackendStalled)
                         };
-                        (Some(deadlines.idle), cause)
+                        (Some(limit), cause)
                     };
                     ready!(timer.poll(cx, limit));
                     return Poll::Ready(Err(cause));
