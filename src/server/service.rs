@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, Response, Version, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 
 use crate::{
@@ -86,6 +86,8 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             context: context.clone(),
         };
         let services = self.worker.services();
+        // Who sent one ambiguous request may mean its body, or what follows, as another.
+        let last = host.is_err() && context.version <= Version::HTTP_11;
         let answering = match host {
             Err(fault) => services.refuse(fault, call),
             Ok(_) if self.listener.tls => services.answer(self.listener.address, call),
@@ -95,6 +97,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             answering,
             context,
             worker: self.worker.clone(),
+            last,
         }
     }
 }
@@ -139,6 +142,8 @@ pub struct Served {
     answering: Answering,
     context: Rc<RequestContext>,
     worker: Rc<Worker>,
+    /// The connection ends with this answer.
+    last: bool,
 }
 
 impl std::fmt::Debug for Served {
@@ -153,7 +158,13 @@ impl Future for Served {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(Pin::new(&mut self.answering).poll(cx));
+        let mut response = ready!(Pin::new(&mut self.answering).poll(cx));
+        if let Ok(response) = &mut response
+            && self.last
+        {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         if let Some(tunnel) = self.context.tunnel.take() {
             let open = OpenTunnel::count(self.worker.metrics.clone());
             self.worker.spawn(async move {
