@@ -20,7 +20,10 @@ const MIB: usize = 1 << 20;
 async fn echo() -> (Backend, Proxy) {
     let backend = Backend::echo().await;
     let proxy = Setup::to(&[&backend])
-        .route("/up/", "proxy = { upstream = \"app\" }\nbody_limit = \"16MiB\"")
+        .route(
+            "/up/",
+            "proxy = { upstream = \"app\" }\nbody_limit = \"16MiB\"",
+        )
         .start()
         .await;
     (backend, proxy)
@@ -31,21 +34,34 @@ fn pieces(
     data: Vec<&'static [u8]>,
     trailers: Option<HeaderMap>,
 ) -> impl hyper::body::Body<Data = Bytes, Error = io::Error> + Send + Sync + 'static {
-    let frames = data.into_iter().map(|piece| Frame::data(Bytes::from_static(piece)));
-    let frames: Vec<_> = frames.chain(trailers.map(Frame::trailers)).map(Ok::<_, Infallible>).collect();
+    let frames = data
+        .into_iter()
+        .map(|piece| Frame::data(Bytes::from_static(piece)));
+    let frames: Vec<_> = frames
+        .chain(trailers.map(Frame::trailers))
+        .map(Ok::<_, Infallible>)
+        .collect();
     StreamBody::new(stream::iter(frames)).map_err(|never| match never {})
 }
 
 /// Bytes that are not all alike.
 fn pattern(length: usize) -> Bytes {
-    (0..length).map(|at| u8::try_from(at * 7 % 251).unwrap()).collect()
+    (0..length)
+        .map(|at| u8::try_from(at * 7 % 251).unwrap())
+        .collect()
 }
 
 #[tokio::test]
 async fn five_mebibytes_go_up() {
     let (_backend, proxy) = echo().await;
     for version in BOTH {
-        let echo = proxy.request("POST", "/up/").version(version).body(pattern(5 * MIB)).send().await.json();
+        let echo = proxy
+            .request("POST", "/up/")
+            .version(version)
+            .body(pattern(5 * MIB))
+            .send()
+            .await
+            .json();
         assert_eq!(echo["length"], 5 * MIB);
         assert_eq!(echoed(&echo, "content-length"), [(5 * MIB).to_string()]);
     }
@@ -53,7 +69,8 @@ async fn five_mebibytes_go_up() {
 
 #[tokio::test]
 async fn five_mebibytes_come_down() {
-    let backend = Backend::with(|_| async move { http::Response::new(full(pattern(5 * MIB))) }).await;
+    let backend =
+        Backend::with(|_| async move { http::Response::new(full(pattern(5 * MIB))) }).await;
     let proxy = Setup::to(&[&backend]).start().await;
     for version in BOTH {
         let reply = proxy.request("GET", "/").version(version).send().await;
@@ -67,7 +84,13 @@ async fn pieces_of_unknown_length_go_up_chunked() {
     let (_backend, proxy) = echo().await;
     for version in BOTH {
         let body = pieces(vec![b"one ", b"two ", b"three"], None);
-        let echo = proxy.request("POST", "/").version(version).stream(body).send().await.json();
+        let echo = proxy
+            .request("POST", "/")
+            .version(version)
+            .stream(body)
+            .send()
+            .await
+            .json();
         assert_eq!(echo["body"], "one two three");
         assert_eq!(echoed(&echo, "transfer-encoding"), ["chunked"]);
     }
@@ -76,7 +99,13 @@ async fn pieces_of_unknown_length_go_up_chunked() {
 #[tokio::test]
 async fn an_h2_body_with_a_length_keeps_it() {
     let (_backend, proxy) = echo().await;
-    let echo = proxy.request("PUT", "/").h2().body("12345").send().await.json();
+    let echo = proxy
+        .request("PUT", "/")
+        .h2()
+        .body("12345")
+        .send()
+        .await
+        .json();
     assert_eq!(echoed(&echo, "content-length"), ["5"]);
     assert!(echoed(&echo, "transfer-encoding").is_empty());
 }
@@ -85,7 +114,12 @@ async fn an_h2_body_with_a_length_keeps_it() {
 async fn a_get_has_no_body_and_no_framing() {
     let (_backend, proxy) = echo().await;
     for version in BOTH {
-        let echo = proxy.request("GET", "/").version(version).send().await.json();
+        let echo = proxy
+            .request("GET", "/")
+            .version(version)
+            .send()
+            .await
+            .json();
         assert!(echoed(&echo, "transfer-encoding").is_empty(), "{echo}");
         assert!(echoed(&echo, "content-length").is_empty(), "{echo}");
     }
@@ -95,7 +129,10 @@ async fn a_get_has_no_body_and_no_framing() {
 async fn an_empty_post_says_so() {
     let (_backend, proxy) = echo().await;
     let mut raw = proxy.raw().await;
-    raw.send(format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")).await;
+    raw.send(format!(
+        "POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    ))
+    .await;
     let answer = raw.read_to_end().await;
     assert!(answer.contains("[\"content-length\",\"0\"]"), "{answer}");
 }
@@ -117,7 +154,10 @@ async fn trailers_go_up() {
             .await
             .json();
         assert_eq!(echo["body"], "data");
-        assert!(echo["trailers"].to_string().contains("abc"), "{version:?} {echo}");
+        assert!(
+            echo["trailers"].to_string().contains("abc"),
+            "{version:?} {echo}"
+        );
     }
 }
 
@@ -128,12 +168,21 @@ async fn trailers_come_down() {
          4\r\ndata\r\n0\r\nX-Checksum: abc\r\n\r\n",
     )
     .await;
-    let proxy = Setup::to(&[&backend]).start().await;
+    let proxy = Setup::to(&[&backend]).threads(1).start().await;
     for version in BOTH {
-        let reply = proxy.request("GET", "/").version(version).header("te", "trailers").send().await;
+        let reply = proxy
+            .request("GET", "/")
+            .version(version)
+            .header("te", "trailers")
+            .send()
+            .await;
         assert_eq!(reply.text(), "data");
         let trailers = reply.trailers.unwrap_or_default();
-        assert_eq!(trailers.get("x-checksum").map(HeaderValue::as_bytes), Some(&b"abc"[..]), "{version:?}");
+        assert_eq!(
+            trailers.get("x-checksum").map(HeaderValue::as_bytes),
+            Some(&b"abc"[..]),
+            "{version:?}"
+        );
     }
     assert_eq!(backend.connections(), 1, "the connection is still in step");
 }
@@ -146,16 +195,33 @@ async fn a_chunked_answer_comes_down_whole() {
     .await;
     let proxy = Setup::to(&[&backend]).start().await;
     for version in BOTH {
-        assert_eq!(proxy.request("GET", "/").version(version).send().await.text(), "Wikipedia");
+        assert_eq!(
+            proxy
+                .request("GET", "/")
+                .version(version)
+                .send()
+                .await
+                .text(),
+            "Wikipedia"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_ends_with_its_connection_comes_down_whole() {
-    let backend = Backend::canned_once("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end").await;
+    let backend =
+        Backend::canned_once("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end").await;
     let proxy = Setup::to(&[&backend]).start().await;
     for version in BOTH {
-        assert_eq!(proxy.request("GET", "/").version(version).send().await.text(), "until the end");
+        assert_eq!(
+            proxy
+                .request("GET", "/")
+                .version(version)
+                .send()
+                .await
+                .text(),
+            "until the end"
+        );
     }
 }
 
@@ -167,10 +233,14 @@ async fn an_http_1_0_client_gets_no_chunks() {
     .await;
     let proxy = Setup::to(&[&backend]).start().await;
     let mut raw = proxy.raw().await;
-    raw.send(format!("GET / HTTP/1.0\r\nHost: {HOST}\r\n\r\n")).await;
+    raw.send(format!("GET / HTTP/1.0\r\nHost: {HOST}\r\n\r\n"))
+        .await;
     let answer = raw.read_to_end().await;
     assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
-    assert!(!answer.to_ascii_lowercase().contains("transfer-encoding"), "{answer}");
+    assert!(
+        !answer.to_ascii_lowercase().contains("transfer-encoding"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -204,7 +274,9 @@ async fn h1_connections_are_kept_after_bodies() {
     let (_backend, proxy) = echo().await;
     let mut session = proxy.session().await;
     for round in 0..5 {
-        let reply = session.send(proxy.request("POST", "/").body(vec![b'x'; 1000 * round])).await;
+        let reply = session
+            .send(proxy.request("POST", "/").body(vec![b'x'; 1000 * round]))
+            .await;
         assert_eq!(reply.json()["length"], 1000 * round);
     }
 }
@@ -213,15 +285,22 @@ async fn h1_connections_are_kept_after_bodies() {
 async fn a_hundred_streams_share_one_h2_connection() {
     let (_backend, proxy) = echo().await;
     let session = proxy.session2().await;
-    let crate::harness::client::Session::Http2(sender) = &session else { panic!("not h2") };
+    let crate::harness::client::Session::Http2(sender) = &session else {
+        panic!("not h2")
+    };
     let mut answers = Vec::new();
     for index in 0..100 {
         let mut session = crate::harness::client::Session::Http2(sender.clone());
-        let request = proxy.request("POST", &format!("/{index}")).body(pattern(20_000));
+        let request = proxy
+            .request("POST", &format!("/{index}"))
+            .body(pattern(20_000));
         answers.push(tokio::spawn(async move { session.send(request).await }));
     }
     for (index, answer) in answers.into_iter().enumerate() {
         let echo = answer.await.unwrap().json();
-        assert_eq!((&echo["target"], &echo["length"]), (&format!("/{index}").into(), &20_000.into()));
+        assert_eq!(
+            (&echo["target"], &echo["length"]),
+            (&format!("/{index}").into(), &20_000.into())
+        );
     }
 }

@@ -50,7 +50,10 @@ async fn writes_forwarded_too() {
     let (_backend, proxy) = echo("").await;
     let echo = proxy.get("/").await.json();
     let forwarded = echoed(&echo, "forwarded").join(",").to_ascii_lowercase();
-    assert!(forwarded.contains("for=127.0.0.1") && forwarded.contains("proto=https"), "{forwarded}");
+    assert!(
+        forwarded.contains("for=127.0.0.1") && forwarded.contains("proto=https"),
+        "{forwarded}"
+    );
 }
 
 #[tokio::test]
@@ -66,7 +69,12 @@ async fn believes_a_trusted_proxy_and_walks_right_to_left() {
 #[tokio::test]
 async fn stops_at_the_first_address_that_is_not_trusted() {
     let (_backend, proxy) = echo("trusted_proxies = [\"127.0.0.0/8\"]").await;
-    let echo = proxy.request("GET", "/").header("x-forwarded-for", "1.1.1.1, 8.8.8.8").send().await.json();
+    let echo = proxy
+        .request("GET", "/")
+        .header("x-forwarded-for", "1.1.1.1, 8.8.8.8")
+        .send()
+        .await
+        .json();
     assert_eq!(echoed(&echo, "x-real-ip"), ["8.8.8.8"]);
 }
 
@@ -85,7 +93,13 @@ async fn hop_by_hop_fields_stop_here() {
         .send()
         .await
         .json();
-    for name in ["x-private", "keep-alive", "proxy-authorization", "proxy-connection", "te"] {
+    for name in [
+        "x-private",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+    ] {
         assert!(echoed(&echo, name).is_empty(), "{name} in {echo}");
     }
     assert!(!echoed(&echo, "connection").contains(&"close, x-private"));
@@ -96,8 +110,20 @@ async fn hop_by_hop_fields_stop_here() {
 async fn connection_cannot_strip_what_the_proxy_writes() {
     let (_backend, proxy) = echo("").await;
     let named = "close, X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto, X-Real-IP, Forwarded, X-Request-Id, Host";
-    let echo = proxy.request("GET", "/").header("connection", named).send().await.json();
-    for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-request-id", "host"] {
+    let echo = proxy
+        .request("GET", "/")
+        .header("connection", named)
+        .send()
+        .await
+        .json();
+    for name in [
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "x-request-id",
+        "host",
+    ] {
         assert_eq!(echoed(&echo, name).len(), 1, "{name} in {echo}");
     }
 }
@@ -112,7 +138,10 @@ async fn connection_cannot_strip_what_the_application_needs() {
     .await;
     let answer = raw.read_to_end().await;
     // Either refused or passed with its length: never a body without one.
-    assert!(answer.contains("\"length\":5") || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(
+        answer.contains("\"length\":5") || answer.starts_with("HTTP/1.1 400"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -123,7 +152,10 @@ async fn hop_by_hop_fields_of_the_answer_stop_here() {
     )
     .await;
     let proxy = Setup::to(&[&backend]).start().await;
-    for reply in [proxy.get("/").await, proxy.request("GET", "/").h2().send().await] {
+    for reply in [
+        proxy.get("/").await,
+        proxy.request("GET", "/").h2().send().await,
+    ] {
         for name in ["keep-alive", "x-private", "proxy-authenticate", "upgrade"] {
             assert_eq!(reply.header(name), "", "{name}");
         }
@@ -146,20 +178,35 @@ async fn keeps_the_host_of_both_protocols() {
 async fn merges_cookie_crumbs_of_h2() {
     let (_backend, proxy) = echo("").await;
     let request = proxy.request("GET", "/").h2();
-    let echo = request.header("cookie", "a=1").header("cookie", "b=2").header("cookie", "c=3").send().await.json();
+    let echo = request
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .header("cookie", "c=3")
+        .send()
+        .await
+        .json();
     assert_eq!(echoed(&echo, "cookie"), ["a=1; b=2; c=3"]);
 }
 
 #[tokio::test]
 async fn keeps_repeated_fields_in_order() {
     let backend = Backend::with(|request: http::Request<hyper::body::Incoming>| async move {
-        let values: Vec<_> =
-            request.headers().get_all("x-many").iter().map(|value| value.to_str().unwrap().to_owned()).collect();
+        let values: Vec<_> = request
+            .headers()
+            .get_all("x-many")
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect();
         http::Response::new(full(values.join("|")))
     })
     .await;
     let proxy = Setup::to(&[&backend]).start().await;
-    let reply = proxy.request("GET", "/").header("x-many", "b").header("x-many", "a").send().await;
+    let reply = proxy
+        .request("GET", "/")
+        .header("x-many", "b")
+        .header("x-many", "a")
+        .send()
+        .await;
     assert_eq!(reply.text(), "b|a");
 }
 

@@ -19,14 +19,16 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use crate::harness::{
-    client::{Raw, Reply, Request, Session, Target},
+    client::{Reply, Request, Session, Target},
     pki::Pki,
+    raw::Raw,
 };
 
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod pki;
+pub(crate) mod raw;
 pub(crate) mod scripted;
 pub(crate) mod setup;
 
@@ -91,7 +93,15 @@ impl Proxy {
             .unwrap();
         let log = Lines::follow(child.stderr.take().unwrap());
         let output = Lines::follow(child.stdout.take().unwrap());
-        let mut proxy = Self { child, dir, log, output, https: None, http: None, admin: None };
+        let mut proxy = Self {
+            child,
+            dir,
+            log,
+            output,
+            https: None,
+            http: None,
+            admin: None,
+        };
         proxy.wait_until_it_listens(toml).await;
         proxy
     }
@@ -107,17 +117,28 @@ impl Proxy {
                 return;
             }
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the proxy ended with {status}:\n{}", self.log.all().join("\n"));
+                panic!(
+                    "the proxy ended with {status}:\n{}",
+                    self.log.all().join("\n")
+                );
             }
-            assert!(Instant::now() < deadline, "does not listen:\n{}", self.log.all().join("\n"));
+            assert!(
+                Instant::now() < deadline,
+                "does not listen:\n{}",
+                self.log.all().join("\n")
+            );
             sleep(Duration::from_millis(10)).await;
         }
     }
 
     fn read_addresses(&mut self) {
         for line in self.log.all() {
-            let Some(address) = field(&line, "address") else { continue };
-            let Ok(address) = address.parse() else { continue };
+            let Some(address) = field(&line, "address") else {
+                continue;
+            };
+            let Ok(address) = address.parse() else {
+                continue;
+            };
             if line.contains("admin listening") {
                 self.admin = Some(address);
             } else if line.contains("listening") && line.contains("tls=true") {
@@ -166,8 +187,16 @@ impl Proxy {
     /// Memory of the process, in MiB.
     pub(crate) fn resident_mib(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<usize>()
+            .unwrap()
+            / 1024
     }
 
     /// An HTTP/1.1 connection over TLS.
@@ -200,7 +229,9 @@ impl Proxy {
     pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let page = self.admin("/metrics").await.text();
         page.lines()
-            .filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)))
+            .filter(|line| {
+                line.starts_with(name) && labels.iter().all(|label| line.contains(label))
+            })
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
     }
@@ -252,12 +283,17 @@ impl Proxy {
         let before = self.log.count("reloaded");
         self.configure(toml);
         self.signal("HUP");
-        eventually("the reload", async || (self.log.count("reloaded") > before).then_some(())).await;
+        eventually("the reload", async || {
+            (self.log.count("reloaded") > before).then_some(())
+        })
+        .await;
     }
 
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status();
         assert!(status.unwrap().success());
     }
 
@@ -268,7 +304,10 @@ impl Proxy {
 
     /// Waits for the end of the process.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        eventually("the end of the process", async || self.child.try_wait().unwrap()).await
+        eventually("the end of the process", async || {
+            self.child.try_wait().unwrap()
+        })
+        .await
     }
 }
 
@@ -292,7 +331,10 @@ impl Lines {
         let sink = lines.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(source).split(b'\n').map_while(Result::ok) {
-                sink.0.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+                sink.0
+                    .lock()
+                    .unwrap()
+                    .push(String::from_utf8_lossy(&line).into_owned());
             }
         });
         lines
@@ -305,13 +347,20 @@ impl Lines {
 
     /// Lines that hold `part`.
     pub(crate) fn count(&self, part: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|line| line.contains(part)).count()
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|line| line.contains(part))
+            .count()
     }
 
     /// Waits for a line that holds all of `parts`.
     pub(crate) async fn wait_for(&self, parts: &[&str]) -> String {
         eventually(&format!("a line with {parts:?}"), async || {
-            self.all().into_iter().find(|line| parts.iter().all(|part| line.contains(part)))
+            self.all()
+                .into_iter()
+                .find(|line| parts.iter().all(|part| line.contains(part)))
         })
         .await
     }

@@ -22,13 +22,21 @@ fn assert_secure(reply: &Reply) {
         assert_eq!(reply.header(name), value, "{name} of {reply:?}");
         assert_eq!(reply.count(name), 1, "{name} of {reply:?}");
     }
-    assert!(reply.header("content-security-policy").contains("default-src 'self'"), "{reply:?}");
+    assert!(
+        reply
+            .header("content-security-policy")
+            .contains("default-src 'self'"),
+        "{reply:?}"
+    );
     assert_eq!(reply.count("content-security-policy"), 1);
     assert_ne!(reply.header("x-request-id"), "");
 }
 
 async fn spa() -> Proxy {
-    Setup::new().route("/", SPA).start_in(folder_with_spa()).await
+    Setup::new()
+        .route("/", SPA)
+        .start_in(folder_with_spa())
+        .await
 }
 
 #[tokio::test]
@@ -47,7 +55,11 @@ async fn on_200() {
 async fn on_304() {
     let proxy = spa().await;
     let first = proxy.get("/").await;
-    let reply = proxy.request("GET", "/").header("if-none-match", first.header("etag")).send().await;
+    let reply = proxy
+        .request("GET", "/")
+        .header("if-none-match", first.header("etag"))
+        .send()
+        .await;
     assert_eq!(reply.status, 304);
     assert_secure(&reply);
 }
@@ -62,7 +74,10 @@ async fn on_404() {
 
 #[tokio::test]
 async fn on_404_without_a_route() {
-    let proxy = Setup::new().route("/only/", SPA).start_in(folder_with_spa()).await;
+    let proxy = Setup::new()
+        .route("/only/", SPA)
+        .start_in(folder_with_spa())
+        .await;
     let reply = proxy.get("/elsewhere").await;
     assert_eq!(reply.status, 404);
     assert_secure(&reply);
@@ -81,10 +96,17 @@ async fn on_405() {
 async fn on_413() {
     let backend = Backend::echo().await;
     let proxy = Setup::to(&[&backend])
-        .route("/small/", "proxy = { upstream = \"app\" }\nbody_limit = \"10b\"")
+        .route(
+            "/small/",
+            "proxy = { upstream = \"app\" }\nbody_limit = \"10b\"",
+        )
         .start()
         .await;
-    let reply = proxy.request("POST", "/small/").body("more than ten bytes").send().await;
+    let reply = proxy
+        .request("POST", "/small/")
+        .body("more than ten bytes")
+        .send()
+        .await;
     assert_eq!(reply.status, 413);
     assert_secure(&reply);
 }
@@ -113,7 +135,10 @@ async fn on_502() {
 #[tokio::test]
 async fn on_503() {
     let mut backend = Backend::echo().await;
-    let proxy = Setup::to(&[&backend]).upstream("retry = { hold = \"100ms\" }").start().await;
+    let proxy = Setup::to(&[&backend])
+        .upstream("retry = { hold = \"100ms\" }")
+        .start()
+        .await;
     backend.kill().await;
     let reply = proxy.get("/").await;
     assert_eq!(reply.status, 503);
@@ -128,7 +153,10 @@ async fn on_504() {
         Ok(())
     })
     .await;
-    let proxy = Setup::to(&[&backend]).upstream("timeout = { header = \"200ms\" }").start().await;
+    let proxy = Setup::to(&[&backend])
+        .upstream("timeout = { header = \"200ms\" }")
+        .start()
+        .await;
     let reply = proxy.get("/").await;
     assert_eq!(reply.status, 504);
     assert_secure(&reply);
@@ -136,7 +164,10 @@ async fn on_504() {
 
 #[tokio::test]
 async fn on_a_redirect_of_a_route() {
-    let proxy = Setup::new().route("/", "redirect = { to = \"https://other.test{path}\" }").start().await;
+    let proxy = Setup::new()
+        .route("/", "redirect = { to = \"https://other.test{path}\" }")
+        .start()
+        .await;
     let reply = proxy.get("/x").await;
     assert_eq!(reply.status, 308);
     assert_secure(&reply);
@@ -146,10 +177,14 @@ async fn on_a_redirect_of_a_route() {
 async fn on_400() {
     let proxy = spa().await;
     let mut raw = proxy.raw().await;
-    raw.send("GET / HTTP/1.1\r\nHost: site.test\r\nHost: site.test\r\nConnection: close\r\n\r\n").await;
+    raw.send("GET / HTTP/1.1\r\nHost: site.test\r\nHost: site.test\r\nConnection: close\r\n\r\n")
+        .await;
     let answer = raw.read_to_end().await.to_ascii_lowercase();
     assert!(answer.starts_with("http/1.1 400"), "{answer}");
-    assert!(answer.contains("x-content-type-options: nosniff"), "{answer}");
+    assert!(
+        answer.contains("x-content-type-options: nosniff"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -171,8 +206,14 @@ async fn a_backend_that_sets_none_gets_all() {
 #[tokio::test]
 async fn helmet_stays_in_charge_and_nothing_is_doubled() {
     let helmet = [
-        ("content-security-policy", "default-src 'self';base-uri 'self'"),
-        ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+        (
+            "content-security-policy",
+            "default-src 'self';base-uri 'self'",
+        ),
+        (
+            "strict-transport-security",
+            "max-age=31536000; includeSubDomains",
+        ),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "SAMEORIGIN"),
         ("x-xss-protection", "0"),
@@ -190,7 +231,11 @@ async fn helmet_stays_in_charge_and_nothing_is_doubled() {
     let proxy = Setup::to(&[&backend]).start().await;
     let reply = proxy.get("/").await;
     for (name, value) in helmet {
-        assert_eq!((reply.header(name), reply.count(name)), (value, 1), "{name}");
+        assert_eq!(
+            (reply.header(name), reply.count(name)),
+            (value, 1),
+            "{name}"
+        );
     }
 }
 
@@ -198,22 +243,35 @@ async fn helmet_stays_in_charge_and_nothing_is_doubled() {
 async fn each_can_be_set_or_left_out() {
     let headers = "headers = { hsts = { max_age = \"365d\", include_subdomains = true, preload = true }, \
                    frame_options = \"SAMEORIGIN\", xss_protection = \"1; mode=block\", \
-                   referrer_policy = \"no-referrer\", content_type_options = false, \
-                   csp = \"default-src 'none'\" }";
-    let proxy = Setup::new().site(headers).route("/", SPA).start_in(folder_with_spa()).await;
+                   referrer_policy = \"no-referrer\", content_type_options = \"off\", \
+                   csp = { policy = \"default-src 'none'\" } }";
+    let proxy = Setup::new()
+        .site(headers)
+        .route("/", SPA)
+        .start_in(folder_with_spa())
+        .await;
     let reply = proxy.get("/").await;
-    assert_eq!(reply.header("strict-transport-security"), "max-age=31536000; includeSubDomains; preload");
+    assert_eq!(
+        reply.header("strict-transport-security"),
+        "max-age=31536000; includeSubDomains; preload"
+    );
     assert_eq!(reply.header("x-frame-options"), "SAMEORIGIN");
     assert_eq!(reply.header("x-xss-protection"), "1; mode=block");
     assert_eq!(reply.header("referrer-policy"), "no-referrer");
     assert_eq!(reply.count("x-content-type-options"), 0);
-    assert_eq!(reply.header("content-security-policy"), "default-src 'none'");
+    assert_eq!(
+        reply.header("content-security-policy"),
+        "default-src 'none'"
+    );
 }
 
 #[tokio::test]
 async fn says_nothing_about_the_server() {
     let backend = Backend::echo().await;
-    let proxy = Setup::to(&[&backend]).route("/files/", SPA).start_in(folder_with_spa()).await;
+    let proxy = Setup::to(&[&backend])
+        .route("/files/", SPA)
+        .start_in(folder_with_spa())
+        .await;
     for path in ["/", "/files/", "/files/none.js"] {
         let reply = proxy.get(path).await;
         assert_eq!(reply.header("server"), "", "{path}");

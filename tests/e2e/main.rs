@@ -1,7 +1,11 @@
 //! End to end: the real binary behind real sockets and real TLS, against backends and clients that
 //! behave and that do not. One module per behaviour; `harness` makes the sentences.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod harness;
 

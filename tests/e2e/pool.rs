@@ -24,7 +24,8 @@ async fn one_connection_carries_many_requests() {
 #[tokio::test]
 async fn connection_close_is_honoured() {
     let backend =
-        Backend::canned_once("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
+        Backend::canned_once("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+            .await;
     let proxy = Setup::to(&[&backend]).threads(1).start().await;
     for _ in 0..5 {
         assert_eq!(proxy.get("/").await.text(), "ok");
@@ -45,9 +46,16 @@ async fn an_http_1_0_answer_ends_its_connection() {
 #[tokio::test]
 async fn idle_connections_are_closed_after_their_time() {
     let backend = Backend::echo().await;
-    let proxy = Setup::to(&[&backend]).threads(1).upstream("pool = { idle = \"200ms\" }").start().await;
+    let proxy = Setup::to(&[&backend])
+        .threads(1)
+        .upstream("pool = { idle = \"200ms\" }")
+        .start()
+        .await;
     proxy.get("/").await;
-    eventually("the idle connection's end", async || (backend.open() == 0).then_some(())).await;
+    eventually("the idle connection's end", async || {
+        (backend.open() == 0).then_some(())
+    })
+    .await;
     proxy.get("/").await;
     assert_eq!(backend.connections(), 2);
 }
@@ -68,7 +76,11 @@ async fn the_backends_keep_alive_shortens_the_idle_time() {
 #[tokio::test]
 async fn requests_spaced_around_the_backends_timeout_see_no_error() {
     // Node's race, scaled: closes after 1 s idle and says so, clients come around that time.
-    let backend = Backend::node(Duration::from_secs(1), "Connection: keep-alive\r\nKeep-Alive: timeout=1\r\n").await;
+    let backend = Backend::node(
+        Duration::from_secs(1),
+        "Connection: keep-alive\r\nKeep-Alive: timeout=1\r\n",
+    )
+    .await;
     race(backend).await;
 }
 
@@ -125,7 +137,8 @@ async fn a_cut_answer_is_no_connection_to_keep() {
     let backend = Backend::echo().await;
     let proxy = Setup::to(&[&backend]).threads(1).start().await;
     let mut raw = proxy.raw().await;
-    raw.send("POST / HTTP/1.1\r\nHost: site.test\r\nContent-Length: 10\r\n\r\nhalf").await;
+    raw.send("POST / HTTP/1.1\r\nHost: site.test\r\nContent-Length: 10\r\n\r\nhalf")
+        .await;
     eventually("the request", async || (backend.open() == 1).then_some(())).await;
     drop(raw);
     eventually("its end", async || (backend.open() == 0).then_some(())).await;

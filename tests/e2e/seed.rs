@@ -4,7 +4,8 @@
 //! the README's table says why.
 
 use rustls::{
-    CipherSuite, ClientConfig, ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion, crypto::aws_lc_rs,
+    CipherSuite, ClientConfig, ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion,
+    crypto::aws_lc_rs,
 };
 
 use crate::harness::{
@@ -28,7 +29,9 @@ async fn both(backend: &Backend, headers: &str) -> Proxy {
     let dir = folder_with_spa();
     for (name, host) in [("client", SITE), ("api", API)] {
         Pki::get().write_leaf(dir.path(), name, &[host]);
-        Pki::get().rsa_leaf(&[host]).write(dir.path(), &format!("{name}-rsa"));
+        Pki::get()
+            .rsa_leaf(&[host])
+            .write(dir.path(), &format!("{name}-rsa"));
     }
     let url = backend.url();
     let site = |host: &str, name: &str, rest: &str| {
@@ -43,7 +46,12 @@ async fn both(backend: &Backend, headers: &str) -> Proxy {
     );
     let api = "[[site.route]]\npath = \"/\"\nproxy = { upstream = \"nestflux_server\" }";
     let upstream = format!("[upstream.nestflux_server]\nbackends = [\"{url}\"]\n");
-    let rest = [upstream, site(SITE, "client", &client), site(API, "api", api)].join("\n");
+    let rest = [
+        upstream,
+        site(SITE, "client", &client),
+        site(API, "api", api),
+    ]
+    .join("\n");
     Setup::new()
         .route("/", "respond = { status = 200, body = \"neither\" }")
         .more(&rest)
@@ -66,12 +74,22 @@ async fn agreed(
     suites: &[SupportedCipherSuite],
     versions: &[&'static SupportedProtocolVersion],
 ) -> Option<(ProtocolVersion, CipherSuite)> {
-    let stream = target(proxy, host).config(tls(suites, versions)).handshake().await.ok()?;
+    let stream = target(proxy, host)
+        .config(tls(suites, versions))
+        .handshake()
+        .await
+        .ok()?;
     let connection = stream.get_ref().1;
-    Some((connection.protocol_version()?, connection.negotiated_cipher_suite()?.suite()))
+    Some((
+        connection.protocol_version()?,
+        connection.negotiated_cipher_suite()?.suite(),
+    ))
 }
 
-fn tls(suites: &[SupportedCipherSuite], versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+fn tls(
+    suites: &[SupportedCipherSuite],
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
     let mut provider = aws_lc_rs::default_provider();
     if !suites.is_empty() {
         provider.cipher_suites = suites.to_vec();
@@ -82,7 +100,16 @@ fn tls(suites: &[SupportedCipherSuite], versions: &[&'static SupportedProtocolVe
 /// `openssl s_client` with a version flag; whether the handshake was refused.
 async fn openssl_is_refused(proxy: &Proxy, host: &str, version: &str) -> bool {
     let address = proxy.https().to_string();
-    let args = ["s_client", "-connect", &address, "-servername", host, version, "-cipher", "ALL:@SECLEVEL=0"];
+    let args = [
+        "s_client",
+        "-connect",
+        &address,
+        "-servername",
+        host,
+        version,
+        "-cipher",
+        "ALL:@SECLEVEL=0",
+    ];
     let said = crate::harness::command::run("openssl", &args, "").await;
     said.code != Some(0)
 }

@@ -25,7 +25,10 @@ async fn late(after: Duration) -> Backend {
 }
 
 async fn in_flight(backend: &Backend, count: usize) {
-    eventually("requests in flight", async || (backend.open() == count).then_some(())).await;
+    eventually("requests in flight", async || {
+        (backend.open() == count).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -37,7 +40,11 @@ async fn ends_at_once_and_well_when_nothing_is_in_flight() {
         let start = Instant::now();
         proxy.signal(signal);
         assert_eq!(proxy.ended().await.code(), Some(0));
-        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            start.elapsed()
+        );
         proxy.logged(&["stopped"]).await;
     }
 }
@@ -49,7 +56,9 @@ async fn requests_in_flight_finish() {
     let mut waiting = Vec::new();
     for http2 in [false, true] {
         let request = proxy.request("GET", "/late");
-        waiting.push(tokio::spawn(if http2 { request.h2() } else { request }.send()));
+        waiting.push(tokio::spawn(
+            if http2 { request.h2() } else { request }.send(),
+        ));
     }
     in_flight(&backend, 2).await;
     proxy.signal("TERM");
@@ -68,7 +77,8 @@ async fn a_body_in_flight_finishes() {
         let finished = finished.lock().unwrap().take();
         async move {
             conn.head().await;
-            conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst").await?;
+            conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")
+                .await?;
             let _ = finished.unwrap().await;
             conn.write("after").await
         }
@@ -90,7 +100,10 @@ async fn an_upload_in_flight_finishes() {
     let backend = Backend::echo().await;
     let mut proxy = Setup::to(&[&backend]).start().await;
     let mut raw = proxy.raw().await;
-    raw.send(format!("POST /up HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n\r\nfirst")).await;
+    raw.send(format!(
+        "POST /up HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n\r\nfirst"
+    ))
+    .await;
     in_flight(&backend, 1).await;
     proxy.signal("TERM");
     proxy.logged(&["draining"]).await;
@@ -104,11 +117,17 @@ async fn an_upload_in_flight_finishes() {
 #[tokio::test]
 async fn new_connections_are_refused_while_draining() {
     let backend = late(Duration::from_secs(3)).await;
-    let mut proxy = Setup::to(&[&backend]).server("drain_timeout = \"2s\"").start().await;
+    let mut proxy = Setup::to(&[&backend])
+        .server("drain_timeout = \"2s\"")
+        .start()
+        .await;
     let waiting = tokio::spawn(proxy.request("GET", "/").try_open());
     in_flight(&backend, 1).await;
     proxy.signal("TERM");
-    eventually("the closed listener", async || TcpStream::connect(proxy.https()).await.err()).await;
+    eventually("the closed listener", async || {
+        TcpStream::connect(proxy.https()).await.err()
+    })
+    .await;
     assert!(proxy.is_running());
     assert!(TcpStream::connect(proxy.http()).await.is_err());
     waiting.abort();
@@ -124,7 +143,11 @@ async fn idle_connections_do_not_hold_it_up() {
     let start = Instant::now();
     proxy.signal("TERM");
     assert_eq!(proxy.ended().await.code(), Some(0));
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -132,7 +155,8 @@ async fn the_answer_while_draining_closes_its_connection() {
     let backend = late(Duration::from_millis(500)).await;
     let proxy = Setup::to(&[&backend]).start().await;
     let mut raw = proxy.raw().await;
-    raw.send(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
+    raw.send(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))
+        .await;
     in_flight(&backend, 1).await;
     proxy.signal("TERM");
     let (head, _) = raw.response().await;
@@ -143,20 +167,30 @@ async fn the_answer_while_draining_closes_its_connection() {
 #[tokio::test]
 async fn the_deadline_cuts_what_is_left() {
     let backend = late(Duration::from_mins(1)).await;
-    let mut proxy = Setup::to(&[&backend]).server("drain_timeout = \"700ms\"").start().await;
+    let mut proxy = Setup::to(&[&backend])
+        .server("drain_timeout = \"700ms\"")
+        .start()
+        .await;
     let waiting = tokio::spawn(proxy.request("GET", "/").try_open());
     in_flight(&backend, 1).await;
     let start = Instant::now();
     proxy.signal("TERM");
     assert_eq!(proxy.ended().await.code(), Some(0));
-    assert!((Duration::from_millis(600)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(
+        (Duration::from_millis(600)..Duration::from_secs(5)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
     assert!(waiting.await.unwrap().is_err());
 }
 
 #[tokio::test]
 async fn a_second_signal_stops_at_once() {
     let backend = late(Duration::from_mins(1)).await;
-    let mut proxy: Proxy = Setup::to(&[&backend]).server("drain_timeout = \"60s\"").start().await;
+    let mut proxy: Proxy = Setup::to(&[&backend])
+        .server("drain_timeout = \"60s\"")
+        .start()
+        .await;
     let waiting = tokio::spawn(proxy.request("GET", "/").try_open());
     in_flight(&backend, 1).await;
     proxy.signal("TERM");
@@ -164,7 +198,11 @@ async fn a_second_signal_stops_at_once() {
     let start = Instant::now();
     proxy.signal("TERM");
     assert_eq!(proxy.ended().await.code(), Some(0));
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
     waiting.abort();
 }
 
@@ -177,5 +215,8 @@ async fn the_last_lines_of_the_access_log_are_written() {
     }
     proxy.signal("TERM");
     proxy.ended().await;
-    eventually("50 lines", async || (proxy.output().count("\"/last\"") == 50).then_some(())).await;
+    eventually("50 lines", async || {
+        (proxy.output().count("\"/last\"") == 50).then_some(())
+    })
+    .await;
 }

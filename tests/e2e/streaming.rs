@@ -6,10 +6,7 @@ use http_body_util::BodyExt as _;
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::harness::{
-    HOST, PATIENCE, Proxy,
-    backend::Backend,
-    client::{Reply, status_of},
-    eventually,
+    HOST, PATIENCE, Proxy, backend::Backend, client::Reply, eventually, raw::status_of,
     setup::Setup,
 };
 
@@ -41,17 +38,24 @@ async fn events_arrive_one_by_one() {
     for http2 in [false, true] {
         let (backend, next) = events().await;
         let proxy = Setup::to(&[&backend]).start().await;
-        let request = proxy.request("GET", "/").header("accept", "text/event-stream");
+        let request = proxy
+            .request("GET", "/")
+            .header("accept", "text/event-stream");
         let mut response = if http2 { request.h2() } else { request }.open().await;
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         for count in 0..5 {
             next.send(()).unwrap();
             // The backend sends nothing more until this one has come.
-            let frame = timeout(PATIENCE, response.body_mut().frame()).await.unwrap().unwrap().unwrap();
+            let frame = timeout(PATIENCE, response.body_mut().frame())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap();
             assert_eq!(frame.into_data().unwrap(), format!("data: {count}\n\n"));
         }
         drop(next);
-        assert!(response.body_mut().frame().await.is_none());
+        let rest = response.into_body().collect().await.unwrap();
+        assert!(rest.to_bytes().is_empty());
     }
 }
 
@@ -64,9 +68,19 @@ async fn event_streams_are_exempt_from_the_header_timeout() {
         conn.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9\r\n\r\ndata: 1\n\n").await
     })
     .await;
-    let proxy = Setup::to(&[&backend]).upstream("timeout = { header = \"200ms\" }").start().await;
-    let quiet = proxy.request("GET", "/").header("accept", "text/event-stream").send().await;
-    assert_eq!((quiet.status.as_u16(), &*quiet.text()), (200, "data: 1\n\n"));
+    let proxy = Setup::to(&[&backend])
+        .upstream("timeout = { header = \"200ms\" }")
+        .start()
+        .await;
+    let quiet = proxy
+        .request("GET", "/")
+        .header("accept", "text/event-stream")
+        .send()
+        .await;
+    assert_eq!(
+        (quiet.status.as_u16(), &*quiet.text()),
+        (200, "data: 1\n\n")
+    );
     assert_eq!(proxy.get("/").await.status, 504);
 }
 
@@ -80,8 +94,12 @@ async fn a_client_that_leaves_cancels_the_backends_request() {
     .await;
     let proxy = Setup::to(&[&backend]).start().await;
     let mut raw = proxy.raw().await;
-    raw.send(format!("GET /slow HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
-    eventually("the backend's request", async || (backend.open() == 1).then_some(())).await;
+    raw.send(format!("GET /slow HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))
+        .await;
+    eventually("the backend's request", async || {
+        (backend.open() == 1).then_some(())
+    })
+    .await;
     drop(raw);
     eventually("its end", async || (backend.open() == 0).then_some(())).await;
     assert_eq!(proxy.access("/slow").await["status"], 499);
@@ -114,9 +132,14 @@ async fn a_backend_that_dies_in_its_body_breaks_the_answer_off() {
         let proxy = Setup::to(&[&backend]).start().await;
         for http2 in [false, true] {
             let request = proxy.request("GET", "/dies");
-            let response = if http2 { request.h2() } else { request }.open().await;
-            assert_eq!(response.status(), 200);
-            assert!(Reply::read(response).await.is_err(), "a cut answer must not look whole");
+            // The break may overtake the head.
+            if let Ok(response) = if http2 { request.h2() } else { request }.try_open().await {
+                assert_eq!(response.status(), 200);
+                assert!(
+                    Reply::read(response).await.is_err(),
+                    "a cut answer must not look whole"
+                );
+            }
         }
         proxy.access("/dies").await;
     }
@@ -130,14 +153,20 @@ async fn a_backend_that_closes_without_an_answer_is_502() {
     })
     .await;
     let proxy = Setup::to(&[&backend]).start().await;
-    assert_eq!(proxy.request("POST", "/").body("x").send().await.status, 502);
+    assert_eq!(
+        proxy.request("POST", "/").body("x").send().await.status,
+        502
+    );
 }
 
 #[tokio::test]
 async fn a_backend_that_closes_in_its_head_is_502() {
     let backend = Backend::canned_once("HTTP/1.1 200 OK\r\nContent-Le").await;
     let proxy = Setup::to(&[&backend]).start().await;
-    assert_eq!(proxy.request("POST", "/").body("x").send().await.status, 502);
+    assert_eq!(
+        proxy.request("POST", "/").body("x").send().await.status,
+        502
+    );
 }
 
 #[tokio::test]
@@ -148,7 +177,10 @@ async fn an_early_answer_is_passed_on_while_the_body_still_comes() {
     .await;
     let proxy = Setup::to(&[&backend]).start().await;
     let mut raw = proxy.raw().await;
-    raw.send(format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100000\r\n\r\nfirst bytes")).await;
+    raw.send(format!(
+        "POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100000\r\n\r\nfirst bytes"
+    ))
+    .await;
     let (head, body) = raw.response().await;
     assert!(head.starts_with("http/1.1 413"), "{head}");
     assert_eq!(body, "big");
@@ -175,12 +207,18 @@ async fn a_response_head_over_64_kib_is_502_and_one_below_passes() {
             conn.head().await;
             let field = format!("X-Large: {}\r\n", "x".repeat(1000));
             let fields = field.repeat(size / field.len());
-            conn.write(&format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n")).await
+            conn.write(&format!(
+                "HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n"
+            ))
+            .await
         })
         .await;
         let proxy = Setup::to(&[&backend]).start().await;
         let mut raw = proxy.raw().await;
-        raw.send(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n")).await;
+        raw.send(format!(
+            "GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
+        ))
+        .await;
         assert_eq!(status_of(&raw.read_to_end().await), status, "{size}");
     }
 }
@@ -207,15 +245,22 @@ async fn answers_that_are_not_http_are_502() {
 async fn a_body_that_stalls_is_cut() {
     let backend = Backend::scripted(|mut conn| async move {
         conn.head().await;
-        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await?;
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+            .await?;
         conn.closed().await;
         Ok(())
     })
     .await;
-    let proxy = Setup::to(&[&backend]).upstream("timeout = { idle = \"300ms\" }").start().await;
+    let proxy = Setup::to(&[&backend])
+        .upstream("timeout = { idle = \"300ms\" }")
+        .start()
+        .await;
     let response = proxy.get_open("/").await;
     assert!(Reply::read(response).await.is_err());
-    eventually("the backend's end", async || (backend.open() == 0).then_some(())).await;
+    eventually("the backend's end", async || {
+        (backend.open() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -223,7 +268,8 @@ async fn a_slow_reader_does_not_make_the_proxy_hold_the_answer() {
     let proxy: Proxy = {
         let backend = Backend::scripted(|mut conn| async move {
             conn.head().await;
-            conn.write("HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n").await?;
+            conn.write("HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n")
+                .await?;
             let piece = "x".repeat(1 << 16);
             loop {
                 conn.write(&piece).await?;

@@ -9,8 +9,9 @@ use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 use crate::harness::{
     HOST, PATIENCE, Proxy,
     backend::{Backend, echoed},
-    client::{Stream, status_of},
+    client::Stream,
     eventually,
+    raw::status_of,
     setup::Setup,
 };
 
@@ -18,7 +19,9 @@ type Socket = WebSocketStream<Box<dyn Stream>>;
 
 async fn connect(proxy: &Proxy) -> Socket {
     let stream = proxy.raw().await.into_stream();
-    let (socket, response) = tokio_tungstenite::client_async(format!("wss://{HOST}/ws"), stream).await.unwrap();
+    let (socket, response) = tokio_tungstenite::client_async(format!("wss://{HOST}/ws"), stream)
+        .await
+        .unwrap();
     assert_eq!(response.status(), 101);
     assert!(response.headers().contains_key("x-request-id"));
     socket
@@ -26,7 +29,11 @@ async fn connect(proxy: &Proxy) -> Socket {
 
 async fn says(socket: &mut Socket, text: &str) {
     socket.send(Message::text(text)).await.unwrap();
-    let answer = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
+    let answer = timeout(PATIENCE, socket.next())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
     assert_eq!(answer, Message::text(text));
 }
 
@@ -43,10 +50,16 @@ async fn messages_go_both_ways() {
     }
     let large = vec![7; 1 << 20];
     socket.send(Message::binary(large.clone())).await.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap(), Message::binary(large));
+    assert_eq!(
+        socket.next().await.unwrap().unwrap(),
+        Message::binary(large)
+    );
     socket.close(None).await.unwrap();
     while let Some(Ok(_)) = socket.next().await {}
-    eventually("the backend's end", async || (backend.open() == 0).then_some(())).await;
+    eventually("the backend's end", async || {
+        (backend.open() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -55,10 +68,13 @@ async fn an_upgrade_is_logged_and_counted() {
     let proxy = Setup::to(&[&backend]).start().await;
     let mut socket = connect(&proxy).await;
     says(&mut socket, "x").await;
-    assert!(proxy.metric("portcullis_tunnels", &[]).await >= 1.0);
+    assert!(proxy.metric("portcullis_tunnels_open", &[]).await >= 1.0);
     drop(socket);
     assert_eq!(proxy.access("/ws").await["status"], 101);
-    eventually("no tunnel", async || (proxy.metric("portcullis_tunnels", &[]).await == 0.0).then_some(())).await;
+    eventually("no tunnel", async || {
+        (proxy.metric("portcullis_tunnels_open", &[]).await < 0.5).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -66,7 +82,8 @@ async fn a_backend_that_refuses_the_upgrade_is_heard() {
     let backend = Backend::canned("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
     let proxy = Setup::to(&[&backend]).start().await;
     let mut raw = proxy.raw().await;
-    raw.send(format!("GET /ws HTTP/1.1\r\nHost: {HOST}\r\n{UPGRADE}\r\n")).await;
+    raw.send(format!("GET /ws HTTP/1.1\r\nHost: {HOST}\r\n{UPGRADE}\r\n"))
+        .await;
     let (head, body) = raw.response().await;
     assert!(head.starts_with("http/1.1 403"), "{head}");
     assert_eq!(body, "no");
@@ -74,8 +91,10 @@ async fn a_backend_that_refuses_the_upgrade_is_heard() {
 
 #[tokio::test]
 async fn a_backend_that_switches_unasked_is_502() {
-    let backend =
-        Backend::canned("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+    let backend = Backend::canned(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    )
+    .await;
     let proxy = Setup::to(&[&backend]).start().await;
     assert_eq!(proxy.get("/").await.status, 502);
 }
@@ -85,7 +104,12 @@ async fn other_tokens_are_dropped_and_the_request_goes_on() {
     let backend = Backend::echo().await;
     let proxy = Setup::to(&[&backend]).start().await;
     for token in ["h2c", "TLS/1.0", "foo/2"] {
-        let reply = proxy.request("GET", "/").header("connection", "upgrade").header("upgrade", token).send().await;
+        let reply = proxy
+            .request("GET", "/")
+            .header("connection", "upgrade")
+            .header("upgrade", token)
+            .send()
+            .await;
         assert_eq!(reply.status, 200, "{token}");
         assert!(echoed(&reply.json(), "upgrade").is_empty(), "{token}");
     }
@@ -95,7 +119,11 @@ async fn other_tokens_are_dropped_and_the_request_goes_on() {
 async fn an_upgrade_without_its_connection_option_is_none() {
     let backend = Backend::echo().await;
     let proxy = Setup::to(&[&backend]).start().await;
-    let reply = proxy.request("GET", "/").header("upgrade", "websocket").send().await;
+    let reply = proxy
+        .request("GET", "/")
+        .header("upgrade", "websocket")
+        .send()
+        .await;
     assert_eq!(reply.status, 200);
     assert!(echoed(&reply.json(), "upgrade").is_empty());
 }
@@ -105,7 +133,10 @@ async fn a_post_cannot_upgrade() {
     let backend = Backend::websocket().await;
     let proxy = Setup::to(&[&backend]).start().await;
     let mut raw = proxy.raw().await;
-    raw.send(format!("POST /ws HTTP/1.1\r\nHost: {HOST}\r\n{UPGRADE}Content-Length: 0\r\n\r\n")).await;
+    raw.send(format!(
+        "POST /ws HTTP/1.1\r\nHost: {HOST}\r\n{UPGRADE}Content-Length: 0\r\n\r\n"
+    ))
+    .await;
     assert!(status_of(&raw.head().await) >= 400);
 }
 
@@ -121,8 +152,13 @@ async fn the_backend_sees_the_whole_handshake() {
     raw.response().await;
     let seen = backend.requests()[0].to_ascii_lowercase();
     for part in [
-        "get /ws?token=t http/1.1", "connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13",
-        "sec-websocket-key: dghlihnhbxbszsbub25jzq==", "sec-websocket-protocol: chat", "origin: https://site.test",
+        "get /ws?token=t http/1.1",
+        "connection: upgrade",
+        "upgrade: websocket",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: dghlihnhbxbszsbub25jzq==",
+        "sec-websocket-protocol: chat",
+        "origin: https://site.test",
         "x-forwarded-proto: https",
     ] {
         assert!(seen.contains(part), "{part} in {seen}");
@@ -140,7 +176,8 @@ async fn bytes_behind_the_backends_101_are_the_tunnels() {
     .await;
     let proxy = Setup::to(&[&backend]).start().await;
     let mut raw = proxy.raw().await;
-    raw.send(format!("GET /ws HTTP/1.1\r\nHost: {HOST}\r\n{UPGRADE}\r\n")).await;
+    raw.send(format!("GET /ws HTTP/1.1\r\nHost: {HOST}\r\n{UPGRADE}\r\n"))
+        .await;
     assert!(raw.head().await.starts_with("http/1.1 101"));
     raw.read_until("early").await;
 }
@@ -149,14 +186,20 @@ async fn bytes_behind_the_backends_101_are_the_tunnels() {
 async fn bytes_behind_the_clients_upgrade_are_the_tunnels() {
     let backend = Backend::scripted(|mut conn| async move {
         conn.head().await;
-        conn.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await?;
+        conn.write(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        )
+        .await?;
         let came = conn.until("eager").await?;
         conn.write(&came.to_uppercase()).await
     })
     .await;
     let proxy = Setup::to(&[&backend]).start().await;
     let mut raw = proxy.raw().await;
-    raw.send(format!("GET /ws HTTP/1.1\r\nHost: {HOST}\r\n{UPGRADE}\r\neager")).await;
+    raw.send(format!(
+        "GET /ws HTTP/1.1\r\nHost: {HOST}\r\n{UPGRADE}\r\neager"
+    ))
+    .await;
     assert!(raw.head().await.starts_with("http/1.1 101"));
     raw.read_until("EAGER").await;
 }
@@ -164,15 +207,23 @@ async fn bytes_behind_the_clients_upgrade_are_the_tunnels() {
 #[tokio::test]
 async fn an_idle_tunnel_ends_and_a_busy_one_does_not() {
     let backend = Backend::websocket().await;
-    let proxy = Setup::to(&[&backend]).server("tunnel_timeout = \"500ms\"").start().await;
+    let proxy = Setup::to(&[&backend])
+        .server("tunnel_timeout = \"500ms\"")
+        .start()
+        .await;
     let mut socket = connect(&proxy).await;
     for round in 0..6 {
         tokio::time::sleep(Duration::from_millis(200)).await;
         says(&mut socket, &format!("still here {round}")).await;
     }
-    let end = timeout(PATIENCE, socket.next()).await.expect("an idle tunnel stays open");
+    let end = timeout(PATIENCE, socket.next())
+        .await
+        .expect("an idle tunnel stays open");
     assert!(!matches!(end, Some(Ok(Message::Text(_)))));
-    eventually("the backend's end", async || (backend.open() == 0).then_some(())).await;
+    eventually("the backend's end", async || {
+        (backend.open() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -192,13 +243,18 @@ async fn a_tunnel_survives_a_reload() {
 #[tokio::test]
 async fn a_tunnel_is_served_while_draining_and_closed_at_the_deadline() {
     let backend = Backend::websocket().await;
-    let mut proxy = Setup::to(&[&backend]).server("drain_timeout = \"1s\"").start().await;
+    let mut proxy = Setup::to(&[&backend])
+        .server("drain_timeout = \"1s\"")
+        .start()
+        .await;
     let mut socket = connect(&proxy).await;
     says(&mut socket, "before").await;
     proxy.signal("TERM");
     proxy.logged(&["draining"]).await;
     says(&mut socket, "while draining").await;
-    let end = timeout(PATIENCE, socket.next()).await.expect("the tunnel outlives the deadline");
+    let end = timeout(PATIENCE, socket.next())
+        .await
+        .expect("the tunnel outlives the deadline");
     assert!(!matches!(end, Some(Ok(Message::Text(_)))));
     assert_eq!(proxy.ended().await.code(), Some(0));
 }

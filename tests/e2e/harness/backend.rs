@@ -92,11 +92,18 @@ impl Backend {
                 connections.spawn(serve(Box::new(stream), seen_by_all.clone()));
             }
         });
-        Self { url: format!("unix:{}", path.display()), address: None, seen, task }
+        Self {
+            url: format!("unix:{}", path.display()),
+            address: None,
+            seen,
+            task,
+        }
     }
 
     /// Answers as `answer` says.
-    pub(crate) async fn with<F>(answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static) -> Self
+    pub(crate) async fn with<F>(
+        answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: std::future::Future<Output = Response<Sent>> + Send + 'static,
     {
@@ -110,7 +117,12 @@ impl Backend {
         let address = listener.local_addr().unwrap();
         let seen = Seen::default();
         let task = tokio::spawn(accept(listener, serve, seen.clone()));
-        Self { url: format!("http://{address}"), address: Some(address), seen, task }
+        Self {
+            url: format!("http://{address}"),
+            address: Some(address),
+            seen,
+            task,
+        }
     }
 
     /// For `upstream.backends`.
@@ -130,7 +142,10 @@ impl Backend {
 
     /// Requests whose text holds `part`.
     pub(crate) fn count(&self, part: &str) -> usize {
-        self.requests().iter().filter(|request| request.contains(part)).count()
+        self.requests()
+            .iter()
+            .filter(|request| request.contains(part))
+            .count()
     }
 
     /// Connections that carried a request.
@@ -146,7 +161,10 @@ impl Backend {
     /// Closes the listener and every connection, as a killed process does.
     pub(crate) async fn kill(&mut self) {
         self.task.abort();
-        eventually("the backend's end", async || self.task.is_finished().then_some(())).await;
+        eventually("the backend's end", async || {
+            self.task.is_finished().then_some(())
+        })
+        .await;
     }
 }
 
@@ -158,7 +176,9 @@ impl Drop for Backend {
 
 /// A body of known length.
 pub(crate) fn full(body: impl Into<Bytes>) -> Sent {
-    Full::new(body.into()).map_err(|never| match never {}).boxed()
+    Full::new(body.into())
+        .map_err(|never| match never {})
+        .boxed()
 }
 
 async fn accept(listener: TcpListener, serve: Serve, seen: Seen) {

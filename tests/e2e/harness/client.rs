@@ -1,4 +1,4 @@
-//! Clients: requests by hyper over HTTP/1.1 and HTTP/2, and bare bytes.
+//! Clients: requests by hyper over HTTP/1.1 and HTTP/2.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -14,7 +14,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::timeout,
 };
@@ -35,22 +35,36 @@ pub(crate) struct Target {
 impl Target {
     /// TLS with [`HOST`] as the server name.
     pub(crate) fn tls(address: SocketAddr) -> Self {
-        Self { address, tls: Some(pki::client(&[])), name: HOST.into() }
+        Self {
+            address,
+            tls: Some(pki::client(&[])),
+            name: HOST.into(),
+        }
     }
 
     /// No TLS.
     pub(crate) fn plain(address: SocketAddr) -> Self {
-        Self { address, tls: None, name: HOST.into() }
+        Self {
+            address,
+            tls: None,
+            name: HOST.into(),
+        }
     }
 
     /// Another server name.
     pub(crate) fn name(self, name: &str) -> Self {
-        Self { name: name.into(), ..self }
+        Self {
+            name: name.into(),
+            ..self
+        }
     }
 
     /// Another TLS client.
     pub(crate) fn config(self, config: ClientConfig) -> Self {
-        Self { tls: Some(config), ..self }
+        Self {
+            tls: Some(config),
+            ..self
+        }
     }
 
     fn alpn(&self, protocol: &str) -> Self {
@@ -109,34 +123,53 @@ impl Request {
 
     /// Over HTTP/2.
     pub(crate) fn h2(self) -> Self {
-        Self { http2: true, ..self }
+        Self {
+            http2: true,
+            ..self
+        }
     }
 
     /// Over HTTP/2 when `version` says so.
     pub(crate) fn version(self, version: Version) -> Self {
-        Self { http2: version == Version::HTTP_2, ..self }
+        Self {
+            http2: version == Version::HTTP_2,
+            ..self
+        }
     }
 
     /// For another host; the TLS server name stays.
     pub(crate) fn host(self, host: &str) -> Self {
-        Self { host: host.into(), ..self }
+        Self {
+            host: host.into(),
+            ..self
+        }
     }
 
     /// With a field.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        self.headers
+            .append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         self
     }
 
     /// With a body of known length.
     pub(crate) fn body(self, body: impl Into<Bytes>) -> Self {
-        Self { body: full(body), ..self }
+        Self {
+            body: full(body),
+            ..self
+        }
     }
 
     /// With a body that comes piece by piece.
-    pub(crate) fn stream(self, body: impl Body<Data = Bytes, Error = io::Error> + Send + Sync + 'static) -> Self {
-        Self { body: BoxBody::new(body), ..self }
+    pub(crate) fn stream(
+        self,
+        body: impl Body<Data = Bytes, Error = io::Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            body: BoxBody::new(body),
+            ..self
+        }
     }
 
     /// The whole answer.
@@ -160,13 +193,19 @@ impl Request {
     }
 
     fn build(self, http2: bool) -> http::Request<Sent> {
-        let uri = if http2 { format!("https://{}{}", self.host, self.path) } else { self.path };
+        let uri = if http2 {
+            format!("https://{}{}", self.host, self.path)
+        } else {
+            self.path
+        };
         let mut request = http::Request::new(self.body);
         *request.method_mut() = self.method.parse().unwrap();
         *request.uri_mut() = uri.parse::<Uri>().unwrap();
         *request.headers_mut() = self.headers;
         if !http2 {
-            request.headers_mut().insert("host", self.host.parse().unwrap());
+            request
+                .headers_mut()
+                .insert("host", self.host.parse().unwrap());
         }
         request
     }
@@ -209,7 +248,10 @@ impl Session {
     }
 
     /// The head of the answer.
-    pub(crate) async fn try_open(&mut self, request: Request) -> Result<Response<Incoming>, Failure> {
+    pub(crate) async fn try_open(
+        &mut self,
+        request: Request,
+    ) -> Result<Response<Incoming>, Failure> {
         let answer = async {
             match self {
                 Self::Http1(sender) => {
@@ -253,7 +295,9 @@ impl Reply {
 
     /// A field, or nothing.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     /// How often a field was sent.
@@ -272,85 +316,8 @@ impl Reply {
     }
 }
 
-/// A connection of bare bytes.
-pub(crate) struct Raw {
-    stream: Box<dyn Stream>,
-    read: Vec<u8>,
-}
-
-impl Raw {
-    /// Connects.
-    pub(crate) async fn connect(target: &Target) -> io::Result<Self> {
-        Ok(Self { stream: target.connect().await?, read: Vec::new() })
-    }
-
-    /// The stream, when nothing was read too far.
-    pub(crate) fn into_stream(self) -> Box<dyn Stream> {
-        assert!(self.read.is_empty());
-        self.stream
-    }
-
-    /// Sends bytes.
-    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.try_send(bytes).await.unwrap();
-    }
-
-    /// Sends bytes that the other side may not want any more.
-    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(bytes.as_ref()).await?;
-        self.stream.flush().await
-    }
-
-    /// Everything until the connection ends, cleanly or not.
-    pub(crate) async fn read_to_end(&mut self) -> String {
-        while self.fill().await {}
-        String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
-    }
-
-    /// Everything up to and with `mark`.
-    pub(crate) async fn read_until(&mut self, mark: &str) -> String {
-        loop {
-            if let Some(at) = memchr::memmem::find(&self.read, mark.as_bytes()) {
-                let rest = self.read.split_off(at + mark.len());
-                let found = std::mem::replace(&mut self.read, rest);
-                return String::from_utf8_lossy(&found).into_owned();
-            }
-            let came = String::from_utf8_lossy(&self.read).into_owned();
-            assert!(self.fill().await, "the connection ended before {mark:?}, after {came:?}");
-        }
-    }
-
-    /// A response head.
-    pub(crate) async fn head(&mut self) -> String {
-        self.read_until("\r\n\r\n").await.to_ascii_lowercase()
-    }
-
-    /// A response whose body has a length: head and body.
-    pub(crate) async fn response(&mut self) -> (String, String) {
-        let head = self.head().await;
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .map_or(0, |length| length.trim().parse().unwrap());
-        while self.read.len() < length {
-            assert!(self.fill().await, "the body ended early");
-        }
-        let rest = self.read.split_off(length);
-        let body = std::mem::replace(&mut self.read, rest);
-        (head, String::from_utf8_lossy(&body).into_owned())
-    }
-
-    async fn fill(&mut self) -> bool {
-        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await;
-        matches!(read.expect("the other side says nothing and does not close"), Ok(1..))
-    }
-}
-
 fn full(body: impl Into<Bytes>) -> Sent {
-    Full::new(body.into()).map_err(|never| match never {}).boxed()
-}
-
-/// The status of a raw response.
-pub(crate) fn status_of(response: &str) -> u16 {
-    response.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    Full::new(body.into())
+        .map_err(|never| match never {})
+        .boxed()
 }

@@ -40,8 +40,18 @@ pub(crate) async fn run(program: &str, args: &[&str], input: &str) -> Said {
     // A program that does not read has closed its end.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
-    let Output { status, stdout, stderr } =
-        timeout(PATIENCE, child.wait_with_output()).await.expect("the program does not end").unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = timeout(PATIENCE, child.wait_with_output())
+        .await
+        .expect("the program does not end")
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Said { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    Said {
+        code: status.code(),
+        stdout: text(stdout),
+        stderr: text(stderr),
+    }
 }

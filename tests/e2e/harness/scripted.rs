@@ -27,7 +27,11 @@ impl Backend {
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
         let serve: Serve = Arc::new(move |stream, seen| {
-            let run = script(Conn { stream, read: Vec::new(), seen });
+            let run = script(Conn {
+                stream,
+                read: Vec::new(),
+                seen,
+            });
             Box::pin(async move {
                 // The proxy may leave in the middle of any script.
                 let _ = run.await;
@@ -60,7 +64,9 @@ impl Backend {
     pub(crate) async fn websocket() -> Self {
         use futures_util::{SinkExt as _, StreamExt as _};
         Self::scripted(|conn| async move {
-            let mut socket = tokio_tungstenite::accept_async(conn.stream).await.map_err(io::Error::other)?;
+            let mut socket = tokio_tungstenite::accept_async(conn.stream)
+                .await
+                .map_err(io::Error::other)?;
             while let Some(Ok(message)) = socket.next().await {
                 if message.is_text() || message.is_binary() {
                     socket.send(message).await.map_err(io::Error::other)?;
@@ -75,7 +81,10 @@ impl Backend {
     pub(crate) async fn node(idle: Duration, hint: &'static str) -> Self {
         Self::scripted(move |mut conn| async move {
             while let Ok(Some(_)) = timeout(idle, conn.head()).await {
-                conn.write(&format!("HTTP/1.1 200 OK\r\n{hint}Content-Length: 2\r\n\r\nok")).await?;
+                conn.write(&format!(
+                    "HTTP/1.1 200 OK\r\n{hint}Content-Length: 2\r\n\r\nok"
+                ))
+                .await?;
             }
             Ok(())
         })

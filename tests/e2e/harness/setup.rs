@@ -38,13 +38,21 @@ impl Setup {
 
     /// A site that is proxied to `backends`.
     pub(crate) fn to(backends: &[&Backend]) -> Self {
-        Self::to_urls(&backends.iter().map(|backend| backend.url()).collect::<Vec<_>>())
-            .route("/", "proxy = { upstream = \"app\" }")
+        Self::to_urls(
+            &backends
+                .iter()
+                .map(|backend| backend.url())
+                .collect::<Vec<_>>(),
+        )
+        .route("/", "proxy = { upstream = \"app\" }")
     }
 
     /// An upstream `app`, and no route.
     pub(crate) fn to_urls(urls: &[String]) -> Self {
-        Self { upstream: format!("[upstream.app]\nbackends = {urls:?}\n"), ..Self::new() }
+        Self {
+            upstream: format!("[upstream.app]\nbackends = {urls:?}\n"),
+            ..Self::new()
+        }
     }
 
     /// Worker threads.
@@ -54,7 +62,10 @@ impl Setup {
 
     /// Another `server.admin`.
     pub(crate) fn admin(self, admin: &str) -> Self {
-        Self { admin: admin.into(), ..self }
+        Self {
+            admin: admin.into(),
+            ..self
+        }
     }
 
     /// Keys of `[server]`.
@@ -95,12 +106,18 @@ impl Setup {
 
     /// Another `certificate`.
     pub(crate) fn certificate(self, value: &str) -> Self {
-        Self { certificate: value.into(), ..self }
+        Self {
+            certificate: value.into(),
+            ..self
+        }
     }
 
     /// A route of the site.
     pub(crate) fn route(mut self, path: &str, keys: &str) -> Self {
-        line(&mut self.routes, &format!("[[site.route]]\npath = {path:?}\n{keys}"));
+        line(
+            &mut self.routes,
+            &format!("[[site.route]]\npath = {path:?}\n{keys}"),
+        );
         self
     }
 
@@ -113,7 +130,17 @@ impl Setup {
     /// The file.
     pub(crate) fn toml(&self) -> String {
         let mut toml = String::new();
-        let Self { threads, admin, server, listener, top, upstream, site, certificate, routes } = self;
+        let Self {
+            threads,
+            admin,
+            server,
+            listener,
+            top,
+            upstream,
+            site,
+            certificate,
+            routes,
+        } = self;
         // Listeners are told apart by their address, so the two have one each.
         write!(
             toml,
@@ -146,7 +173,11 @@ pub(crate) fn folder_with_spa() -> TempDir {
     let page = "<!doctype html><html><head><title>SPA</title>\
                 <script type=\"module\" src=\"/assets/index-B1c2D3e4.js\"></script></head><body></body></html>";
     std::fs::write(www.join("index.html"), page).unwrap();
-    std::fs::write(www.join("assets/index-B1c2D3e4.js"), "console.log('here');\n").unwrap();
+    std::fs::write(
+        www.join("assets/index-B1c2D3e4.js"),
+        "console.log('here');\n",
+    )
+    .unwrap();
     std::fs::write(www.join("robots.txt"), "User-agent: *\n").unwrap();
     dir
 }

@@ -22,7 +22,10 @@ async fn replies(headers: &str) -> Vec<Reply> {
     let (_backend, proxy) = site(headers).await;
     let page = request(&proxy, SITE, "GET", "/").send().await;
     let etag = page.header("etag").to_owned();
-    let unchanged = request(&proxy, SITE, "GET", "/").header("if-none-match", &etag).send().await;
+    let unchanged = request(&proxy, SITE, "GET", "/")
+        .header("if-none-match", &etag)
+        .send()
+        .await;
     assert_eq!(unchanged.status, 304);
     let miss = request(&proxy, SITE, "GET", "/none.css").send().await;
     assert_eq!(miss.status, 404);
@@ -45,9 +48,14 @@ async fn seed_apache_client_server_name() {
 #[tokio::test]
 async fn seed_apache_client_document_root() {
     let (_backend, proxy) = site("").await;
-    let reply = request(&proxy, SITE, "GET", "/assets/index-B1c2D3e4.js").send().await;
+    let reply = request(&proxy, SITE, "GET", "/assets/index-B1c2D3e4.js")
+        .send()
+        .await;
     assert_eq!(reply.text(), "console.log('here');\n");
-    assert!(reply.header("content-type").starts_with("text/javascript"), "{reply:?}");
+    assert!(
+        reply.header("content-type").starts_with("text/javascript"),
+        "{reply:?}"
+    );
 }
 
 #[tokio::test]
@@ -59,8 +67,14 @@ async fn seed_apache_client_ssl_certificate_file_and_key_file() {
 #[tokio::test]
 async fn seed_apache_client_ssl_protocol() {
     let (_backend, proxy) = site("").await;
-    assert_eq!(agreed(&proxy, SITE, &[], &[&TLS12]).await.unwrap().0, ProtocolVersion::TLSv1_2);
-    assert_eq!(agreed(&proxy, SITE, &[], &[&TLS13]).await.unwrap().0, ProtocolVersion::TLSv1_3);
+    assert_eq!(
+        agreed(&proxy, SITE, &[], &[&TLS12]).await.unwrap().0,
+        ProtocolVersion::TLSv1_2
+    );
+    assert_eq!(
+        agreed(&proxy, SITE, &[], &[&TLS13]).await.unwrap().0,
+        ProtocolVersion::TLSv1_3
+    );
     assert!(openssl_is_refused(&proxy, SITE, "-tls1").await);
     assert!(openssl_is_refused(&proxy, SITE, "-tls1_1").await);
 }
@@ -83,7 +97,10 @@ async fn seed_apache_client_ssl_cipher_suite() {
 #[tokio::test]
 async fn seed_apache_client_header_always_strict_transport_security() {
     for reply in replies("").await {
-        assert_eq!(reply.header("strict-transport-security"), "max-age=63072000");
+        assert_eq!(
+            reply.header("strict-transport-security"),
+            "max-age=63072000"
+        );
     }
 }
 
@@ -115,14 +132,20 @@ async fn seed_apache_client_header_always_x_xss_protection() {
 #[tokio::test]
 async fn seed_apache_client_header_always_referrer_policy() {
     for reply in replies("").await {
-        assert_eq!(reply.header("referrer-policy"), "strict-origin-when-cross-origin");
+        assert_eq!(
+            reply.header("referrer-policy"),
+            "strict-origin-when-cross-origin"
+        );
     }
 }
 
 #[tokio::test]
 async fn seed_apache_client_header_always_content_security_policy() {
-    for reply in replies("headers = { csp = \"default-src 'self'\" }").await {
-        assert_eq!(reply.header("content-security-policy"), "default-src 'self'");
+    for reply in replies("headers = { csp = { policy = \"default-src 'self'\" } }").await {
+        assert_eq!(
+            reply.header("content-security-policy"),
+            "default-src 'self'"
+        );
     }
 }
 
@@ -137,22 +160,34 @@ async fn seed_apache_client_rewrite_rule_index_html() {
 #[tokio::test]
 async fn seed_apache_client_rewrite_cond_file_is_served() {
     let (_backend, proxy) = site("").await;
-    let reply = request(&proxy, SITE, "GET", "/robots.txt").header("accept", "text/html").send().await;
+    let reply = request(&proxy, SITE, "GET", "/robots.txt")
+        .header("accept", "text/html")
+        .send()
+        .await;
     assert_eq!(reply.text(), "User-agent: *\n");
 }
 
 #[tokio::test]
 async fn seed_apache_client_rewrite_cond_folder_is_not_listed() {
     let (_backend, proxy) = site("").await;
-    let reply = request(&proxy, SITE, "GET", "/assets/").header("accept", "text/html").send().await;
-    assert!(!reply.text().contains("index-B1c2D3e4.js\">index"), "{reply:?}");
+    let reply = request(&proxy, SITE, "GET", "/assets/")
+        .header("accept", "text/html")
+        .send()
+        .await;
+    assert!(
+        !reply.text().contains("index-B1c2D3e4.js\">index"),
+        "{reply:?}"
+    );
     assert!(!reply.text().contains("Index of"), "{reply:?}");
 }
 
 #[tokio::test]
 async fn seed_apache_client_rewrite_rule_to_index_html() {
     let (_backend, proxy) = site("").await;
-    let reply = request(&proxy, SITE, "GET", "/deep/link").header("accept", "text/html").send().await;
+    let reply = request(&proxy, SITE, "GET", "/deep/link")
+        .header("accept", "text/html")
+        .send()
+        .await;
     assert_eq!(reply.status, 200);
     assert!(reply.text().contains("<title>SPA"));
     assert_eq!(reply.header("cache-control"), "no-cache");

@@ -34,7 +34,10 @@ async fn seed_nginx_server_upstream_server() {
 #[tokio::test]
 async fn seed_nginx_server_upstream_more_servers() {
     let (first, second) = (Backend::echo().await, Backend::echo().await);
-    let proxy = Setup::to(&[&first, &second]).upstream("balance = \"round_robin\"").start().await;
+    let proxy = Setup::to(&[&first, &second])
+        .upstream("balance = \"round_robin\"")
+        .start()
+        .await;
     for _ in 0..8 {
         proxy.get("/").await;
     }
@@ -45,7 +48,10 @@ async fn seed_nginx_server_upstream_more_servers() {
 async fn seed_nginx_server_listen_443_ssl_http2() {
     let (_backend, proxy) = api().await;
     let reply = request(&proxy, API, "GET", "/").h2().send().await;
-    assert_eq!((reply.status.as_u16(), reply.version), (200, Version::HTTP_2));
+    assert_eq!(
+        (reply.status.as_u16(), reply.version),
+        (200, Version::HTTP_2)
+    );
 }
 
 #[tokio::test]
@@ -59,7 +65,10 @@ async fn seed_nginx_server_server_name() {
 
 #[tokio::test]
 async fn seed_nginx_server_add_header_strict_transport_security() {
-    assert_eq!(reply().await.header("strict-transport-security"), "max-age=63072000");
+    assert_eq!(
+        reply().await.header("strict-transport-security"),
+        "max-age=63072000"
+    );
 }
 
 #[tokio::test]
@@ -119,13 +128,19 @@ async fn seed_nginx_server_proxy_set_header_x_real_ip() {
 async fn seed_nginx_server_proxy_set_header_x_forwarded_for() {
     // Done otherwise: what a stranger claims is not passed on.
     let (_backend, proxy) = api().await;
-    let reply = request(&proxy, API, "GET", "/").header("x-forwarded-for", "6.6.6.6").send().await;
+    let reply = request(&proxy, API, "GET", "/")
+        .header("x-forwarded-for", "6.6.6.6")
+        .send()
+        .await;
     assert_eq!(echoed(&reply.json(), "x-forwarded-for"), ["127.0.0.1"]);
 }
 
 #[tokio::test]
 async fn seed_nginx_server_proxy_set_header_x_forwarded_proto() {
-    assert_eq!(echoed(&reply().await.json(), "x-forwarded-proto"), ["https"]);
+    assert_eq!(
+        echoed(&reply().await.json(), "x-forwarded-proto"),
+        ["https"]
+    );
 }
 
 #[tokio::test]
@@ -163,11 +178,18 @@ async fn seed_nginx_server_proxy_send_timeout() {
     .await;
     let proxy = Setup::to(&[&backend])
         .upstream("timeout = { idle = \"300ms\", header = \"5s\" }")
-        .route("/up/", "proxy = { upstream = \"app\" }\nbody_limit = \"64MiB\"")
+        .route(
+            "/up/",
+            "proxy = { upstream = \"app\" }\nbody_limit = \"64MiB\"",
+        )
         .start()
         .await;
     let start = Instant::now();
-    let reply = proxy.request("POST", "/up/").body(vec![b'x'; 32 << 20]).try_open().await;
+    let reply = proxy
+        .request("POST", "/up/")
+        .body(vec![b'x'; 32 << 20])
+        .try_open()
+        .await;
     if let Ok(reply) = reply {
         assert_eq!(reply.status(), 504);
     }
@@ -182,7 +204,10 @@ async fn seed_nginx_server_proxy_read_timeout() {
         Ok(())
     })
     .await;
-    let proxy = Setup::to(&[&backend]).upstream("timeout = { header = \"300ms\" }").start().await;
+    let proxy = Setup::to(&[&backend])
+        .upstream("timeout = { header = \"300ms\" }")
+        .start()
+        .await;
     let reply = proxy.get("/").await;
     assert_eq!(reply.status, 504);
     assert_eq!(proxy.access("/").await["host"], HOST);
