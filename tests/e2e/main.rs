@@ -15,6 +15,7 @@ mod tls_hostile;
 
 mod redirect;
 
+mod files;
 mod headers;
 mod seed;
 
