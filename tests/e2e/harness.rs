@@ -27,6 +27,7 @@ use crate::harness::{
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod command;
+pub(crate) mod frames;
 pub(crate) mod pki;
 pub(crate) mod raw;
 pub(crate) mod scripted;

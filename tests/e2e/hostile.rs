@@ -11,6 +11,7 @@ use crate::harness::{
     setup::Setup,
 };
 
+mod http2;
 mod smuggling;
 
 pub(super) const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: site.test\r\n\r\n";

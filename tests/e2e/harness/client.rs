@@ -67,7 +67,8 @@ impl Target {
         }
     }
 
-    fn alpn(&self, protocol: &str) -> Self {
+    /// The same, offering one protocol.
+    pub(crate) fn alpn(&self, protocol: &str) -> Self {
         let mut target = self.clone();
         if let Some(config) = &mut target.tls {
             config.alpn_protocols = vec![protocol.into()];
