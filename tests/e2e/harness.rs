@@ -28,6 +28,7 @@ pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod frames;
+pub(crate) mod nest;
 pub(crate) mod pki;
 pub(crate) mod raw;
 pub(crate) mod scripted;

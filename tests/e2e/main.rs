@@ -38,3 +38,5 @@ mod logs;
 mod cli;
 mod reload;
 mod shutdown;
+
+mod nest;
