@@ -5,6 +5,7 @@
 
 pub mod bind;
 pub mod connection;
+pub mod framing;
 pub mod gate;
 pub mod io;
 pub mod listener;

@@ -107,7 +107,7 @@ pub fn answer(error: &ProxyError, context: &RequestContext) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(VARY, HeaderValue::from_static("accept"));
-    add_fields_of_kind(headers, error.kind, context.version);
+    add_fields_of_kind(headers, error.kind, context);
     if context.method == Method::HEAD {
         // Over HTTP/2 nobody else takes the body off.
         headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
@@ -117,7 +117,7 @@ pub fn answer(error: &ProxyError, context: &RequestContext) -> Response {
     response
 }
 
-fn add_fields_of_kind(headers: &mut HeaderMap, kind: ErrorKind, version: Version) {
+fn add_fields_of_kind(headers: &mut HeaderMap, kind: ErrorKind, context: &RequestContext) {
     if let Some(after) = kind.retry_after() {
         let seconds = u64::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
@@ -129,10 +129,14 @@ fn add_fields_of_kind(headers: &mut HeaderMap, kind: ErrorKind, version: Version
         let range = HeaderValue::try_from(format!("bytes */{length}"));
         headers.insert(CONTENT_RANGE, range.expect("a number is visible ASCII"));
     }
-    // The rest of the body will not be read, so the connection cannot go on; say so while it can be heard.
-    if matches!(kind, ErrorKind::BodyTooLarge | ErrorKind::ClientTimeout)
-        && version <= Version::HTTP_11
-    {
+    // The rest of the body will not be read, or cannot be told from the next request, so the connection
+    // cannot go on; say so while it can be heard. What follows a CONNECT is meant for a tunnel.
+    let is_last = context.method == Method::CONNECT
+        || matches!(
+            kind,
+            ErrorKind::BodyTooLarge | ErrorKind::ClientTimeout | ErrorKind::BadRequest(_)
+        );
+    if is_last && context.version <= Version::HTTP_11 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }

@@ -12,7 +12,9 @@ use tokio::{
 use crate::{
     message::context::ConnectionInfo,
     observe::metrics::{Resumption, listener::ListenerMetrics},
-    server::{io::Unstalled, listener::Listener, service::Requests, worker::Worker},
+    server::{
+        framing::Followed, io::Unstalled, listener::Listener, service::Requests, worker::Worker,
+    },
     tls::handshake::{self, HandshakeError, Protocol},
 };
 
@@ -97,6 +99,7 @@ where
     let (head_timeout, head_limit) = requests.head_bounds();
     let peer = requests.peer();
     let metrics = requests.metrics();
+    let stream = Followed::new(stream, requests.ambiguous());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)

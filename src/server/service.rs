@@ -1,6 +1,7 @@
 //! One request: the newest snapshot, the host, the route, its service.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Method, Request, Response, Version, header};
+use http::{Method, Request, Response, header};
 use hyper::body::Incoming;
 
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
         host::Host,
     },
     observe::metrics::{Metrics, listener::ListenerMetrics},
-    server::{listener::Listener, worker::Worker},
+    server::{framing::Ambiguous, listener::Listener, worker::Worker},
     snapshot::services::Answering,
 };
 
@@ -32,6 +33,9 @@ pub struct Requests {
     worker: Rc<Worker>,
     listener: Rc<Listener>,
     connection: Rc<ConnectionInfo>,
+    /// Requests so far.
+    count: Cell<u64>,
+    ambiguous: Ambiguous,
 }
 
 impl Requests {
@@ -41,7 +45,14 @@ impl Requests {
             worker,
             listener,
             connection: Rc::new(connection),
+            count: Cell::new(0),
+            ambiguous: Ambiguous::default(),
         }
+    }
+
+    /// Where the stream of an HTTP/1.1 connection says which request is ambiguous.
+    pub fn ambiguous(&self) -> Ambiguous {
+        self.ambiguous.clone()
     }
 
     /// The worker.
@@ -65,6 +76,31 @@ impl Requests {
         let server = &services.snapshot().config().server;
         (server.head_timeout, server.head_limit)
     }
+
+    /// What hyper lets through and no backend should see.
+    fn screen(&self, request: &Request<Body>) -> Result<(), ErrorKind> {
+        if request.method() == Method::CONNECT {
+            return Err(ErrorKind::Method(
+                "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+            ));
+        }
+        let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+        let Some(coding) = codings.next() else {
+            return Ok(());
+        };
+        if self.ambiguous.is(self.count.get()) {
+            return Err(ErrorKind::BadRequest(
+                "both Content-Length and Transfer-Encoding",
+            ));
+        }
+        // hyper undoes the last coding only, and the backend would never hear of the others.
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(ErrorKind::BadRequest(
+                "a transfer coding other than chunked",
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
@@ -74,7 +110,10 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
 
     fn call(&self, request: Request<Incoming>) -> Served {
         let request = request.map(Body::from);
-        let host = screen(&request).and_then(|()| Host::of(request.uri(), request.headers()));
+        self.count.set(self.count.get() + 1);
+        let host = self
+            .screen(&request)
+            .and_then(|()| Host::of(request.uri(), request.headers()));
         let known = host.as_ref().ok().cloned();
         let context = Rc::new(RequestContext::new(
             self.connection.clone(),
@@ -86,8 +125,6 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             context: context.clone(),
         };
         let services = self.worker.services();
-        // Who sent one ambiguous request may mean its body, or what follows, as another.
-        let last = host.is_err() && context.version <= Version::HTTP_11;
         let answering = match host {
             Err(fault) => services.refuse(fault, call),
             Ok(_) if self.listener.tls => services.answer(self.listener.address, call),
@@ -97,7 +134,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             answering,
             context,
             worker: self.worker.clone(),
-            last,
+            ambiguous: self.ambiguous.clone(),
         }
     }
 }
@@ -118,32 +155,12 @@ impl Drop for OpenTunnel {
     }
 }
 
-/// What hyper lets through and no backend should see.
-fn screen(request: &Request<Body>) -> Result<(), ErrorKind> {
-    if request.method() == Method::CONNECT {
-        return Err(ErrorKind::Method(
-            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-        ));
-    }
-    let headers = request.headers();
-    if request.version() <= Version::HTTP_11
-        && headers.contains_key(header::TRANSFER_ENCODING)
-        && headers.contains_key(header::CONTENT_LENGTH)
-    {
-        return Err(ErrorKind::BadRequest(
-            "both Content-Length and Transfer-Encoding",
-        ));
-    }
-    Ok(())
-}
-
 /// A request on its way; starts the tunnel that an upgrade leaves behind.
 pub struct Served {
     answering: Answering,
     context: Rc<RequestContext>,
     worker: Rc<Worker>,
-    /// The connection ends with this answer.
-    last: bool,
+    ambiguous: Ambiguous,
 }
 
 impl std::fmt::Debug for Served {
@@ -158,14 +175,9 @@ impl Future for Served {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut response = ready!(Pin::new(&mut self.answering).poll(cx));
-        if let Ok(response) = &mut response
-            && self.last
-        {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-        }
+        let response = ready!(Pin::new(&mut self.answering).poll(cx));
         if let Some(tunnel) = self.context.tunnel.take() {
+            self.ambiguous.upgraded();
             let open = OpenTunnel::count(self.worker.metrics.clone());
             self.worker.spawn(async move {
                 tunnel.await;
