@@ -48,7 +48,7 @@ impl ListenerMetrics {
         self.open.fetch_sub(1, Relaxed);
     }
 
-    /// A connection was closed at once, since a limit of connections was reached.
+    /// A connection was ended because of a request head that is malformed, too large or too slow.
     pub fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
     }
@@ -76,7 +76,7 @@ impl Families for ListenerMetrics {
         counters(
             encoder,
             "connections_refused",
-            "Client connections that were closed at once, since a limit was reached",
+            "Client connections that were ended because of a malformed, too large or too slow request head",
             listeners().map(|(labels, counts)| (labels, counts.refused.load(Relaxed))),
         )
     }
