@@ -77,20 +77,27 @@ fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
 /// `text` with its absolute files and folders moved into `folder`, where they exist.
 fn move_files(text: &str, folder: &Path) -> String {
     let mut moved = text.to_owned();
-    for written in text.split('"').filter(|part| part.starts_with('/')) {
-        let is_file = ["/etc/", "/var/"]
+    let pieces: Vec<&str> = text.split('"').collect();
+    for pair in pieces.windows(2) {
+        let (before, written) = (pair[0], pair[1]);
+        let is_file = ["/etc/", "/var/", "/srv/", "/run/"]
             .iter()
             .any(|start| written.starts_with(start));
         if !is_file {
             continue;
         }
         let target = folder.join(written.trim_start_matches('/'));
-        if target.extension().is_some() {
-            fs::create_dir_all(target.parent().unwrap()).unwrap();
-            fs::write(&target, "a-secret-that-is-long-enough").unwrap();
-        } else {
+        if before
+            .trim_end()
+            .trim_end_matches('=')
+            .trim_end()
+            .ends_with("root")
+        {
             fs::create_dir_all(&target).unwrap();
             fs::write(target.join("index.html"), "").unwrap();
+        } else {
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::write(&target, "a-secret-that-is-long-enough").unwrap();
         }
         let target = format!("\"{}\"", target.display());
         moved = moved.replace(&format!("\"{written}\""), &target);
