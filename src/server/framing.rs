@@ -17,6 +17,8 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::server::io::Farewell;
+
 /// Longest line that is kept while its end has not come; hyper refuses heads of this size.
 const LONGEST_LINE: usize = 64 * 1024;
 
@@ -55,6 +57,7 @@ pub struct Followed<S> {
     stream: S,
     requests: Requests,
     ambiguous: Ambiguous,
+    farewell: Farewell,
 }
 
 impl<S> Followed<S> {
@@ -64,6 +67,7 @@ impl<S> Followed<S> {
             stream,
             requests: Requests::default(),
             ambiguous,
+            farewell: Farewell::default(),
         }
     }
 }
@@ -86,7 +90,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Followed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Followed<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Followed<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -111,8 +115,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Followed<S> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        if this.requests.are_whole() || this.ambiguous.is(UPGRADED) {
+            return Poll::Ready(Ok(()));
+        }
+        this.farewell.poll(cx, &mut this.stream).map(Ok)
     }
 }
 
@@ -155,6 +164,11 @@ struct Head {
 }
 
 impl Requests {
+    /// Whether no request is incomplete.
+    fn are_whole(&self) -> bool {
+        self.place == Place::RequestLine && self.line.is_empty()
+    }
+
     /// Goes on by `bytes`; the number of a request that is ambiguous.
     fn follow(&mut self, mut bytes: &[u8]) -> Option<u64> {
         while !bytes.is_empty() && self.place != Place::Lost {

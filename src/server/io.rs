@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -96,6 +97,44 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let progress = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.watch(cx, progress)
+    }
+}
+
+/// How long a client that still sends its request may hear why it is not wanted, and how much it
+/// may send meanwhile.
+const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL_BYTES: usize = 16 * 1024 * 1024;
+
+/// The end of a connection whose client still sends: what comes is read and dropped. Closing over
+/// unread bytes resets the connection, and the reset would overtake the answer.
+#[derive(Debug, Default)]
+pub struct Farewell {
+    timer: Option<Pin<Box<Sleep>>>,
+    dropped: usize,
+}
+
+impl Farewell {
+    /// Ready when the client has ended too, or its time is over.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut (impl AsyncRead + Unpin),
+    ) -> Poll<()> {
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(FAREWELL)));
+        let mut space = [const { MaybeUninit::uninit() }; 8 * 1024];
+        while self.dropped < FAREWELL_BYTES {
+            let mut buf = ReadBuf::uninit(&mut space);
+            match Pin::new(&mut *stream).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    self.dropped += buf.filled().len();
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return timer.as_mut().poll(cx),
+            }
+        }
+        Poll::Ready(())
     }
 }
 
