@@ -10,4 +10,5 @@ pub mod gate;
 pub mod io;
 pub mod listener;
 pub mod service;
+pub mod stream;
 pub mod worker;

@@ -30,6 +30,8 @@ enum Kind {
 
 /// Sees a body leave. Dropping the body reports its end.
 pub trait Watch {
+    /// The next frame is asked for.
+    fn asked(&self) {}
     /// `count` bytes of payload were handed on.
     fn sent(&self, count: usize);
     /// The body is gone: at its end, broken by its source, or dropped before.
@@ -180,6 +182,9 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(watch) = &self.watch {
+            watch.asked();
+        }
         let Some(frame) = std::task::ready!(self.poll_kind(cx)) else {
             self.end(End::Complete);
             return Poll::Ready(None);

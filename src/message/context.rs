@@ -103,8 +103,35 @@ pub struct RequestContext {
     pub first_byte_time: Cell<Option<Duration>>,
     /// Class of the error that was answered, as metrics name it.
     pub error: Cell<Option<&'static str>>,
+    /// How the response leaves.
+    pub flow: Flow,
     /// What goes on after a 101, left by the handler for the worker to run.
     pub tunnel: RefCell<Option<Tunnel>>,
+}
+
+/// Whether a response waits for its source or for its client.
+#[derive(Debug, Default)]
+pub struct Flow {
+    pieces: Cell<u64>,
+    is_wanted: Cell<bool>,
+}
+
+impl Flow {
+    /// The connection asks for the next piece.
+    pub fn asked(&self) {
+        self.is_wanted.set(true);
+    }
+
+    /// The connection got a piece.
+    pub fn handed(&self) {
+        self.is_wanted.set(false);
+        self.pieces.set(self.pieces.get() + 1);
+    }
+
+    /// Pieces so far, when the last of them still waits for the client.
+    pub fn untaken(&self) -> Option<u64> {
+        (!self.is_wanted.get() && self.pieces.get() > 0).then(|| self.pieces.get())
+    }
 }
 
 /// The relay of an upgraded connection; gives the bytes that went to the client.
@@ -155,6 +182,7 @@ impl RequestContext {
             connect_time: Cell::new(None),
             first_byte_time: Cell::new(None),
             error: Cell::new(None),
+            flow: Flow::default(),
             tunnel: RefCell::new(None),
         }
     }

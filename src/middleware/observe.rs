@@ -166,7 +166,12 @@ impl Exchange {
 }
 
 impl Watch for Exchange {
+    fn asked(&self) {
+        self.context.flow.asked();
+    }
+
     fn sent(&self, count: usize) {
+        self.context.flow.handed();
         self.bytes.set(self.bytes.get() + count as u64);
     }
 

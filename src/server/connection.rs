@@ -1,6 +1,14 @@
 //! One connection: the handshake, then HTTP/1.1 or HTTP/2, then its end.
 
-use std::{net::SocketAddr, pin::pin, rc::Rc, time::Duration};
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,9 +21,17 @@ use crate::{
     message::context::ConnectionInfo,
     observe::metrics::{Resumption, listener::ListenerMetrics},
     server::{
-        framing::Followed, io::Unstalled, listener::Listener, service::Requests, worker::Worker,
+        framing::Followed,
+        io::Unstalled,
+        listener::{Listener, OpenConnection},
+        service::Requests,
+        stream,
+        worker::Worker,
     },
-    tls::handshake::{self, HandshakeError, Protocol},
+    tls::{
+        ServerConfig,
+        handshake::{self, HandshakeError, Protocol},
+    },
 };
 
 /// Largest read buffer of an HTTP/1.1 connection; hyper's own default is 400 KiB each.
@@ -33,14 +49,20 @@ const H2_LOCAL_RESETS: usize = 256;
 const H2_PING: Duration = Duration::from_secs(30);
 const H2_PONG: Duration = Duration::from_secs(20);
 
+/// How long a connection may still bring its first request once draining has started: its client
+/// connected in good faith, and the request may be on the way.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// Looks at a quiet connection in the time that it may be idle.
+const LOOKS: u32 = 4;
+
 /// Serves a connection to its end.
 pub async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     listener: Rc<Listener>,
     worker: Rc<Worker>,
+    open: Rc<OpenConnection>,
 ) {
-    let _open = listener.count();
     let local = stream.local_addr().unwrap_or(listener.address);
     let mut info = ConnectionInfo {
         peer,
@@ -48,19 +70,21 @@ pub async fn serve(
         worker: worker.index,
         tls: None,
     };
-    let services = worker.services();
-    let snapshot = services.snapshot();
-    let stall = snapshot.config().server.stall_timeout;
+    let Policy {
+        tls,
+        handshake_timeout,
+        stall_timeout,
+    } = Policy::of(&worker);
     if !listener.tls {
-        let requests = Requests::new(worker, listener, info);
-        return http1(Unstalled::new(stream, stall), requests).await;
+        let requests = Requests::new(worker, listener, info, open);
+        return http1(Unstalled::new(stream, stall_timeout), requests).await;
     }
-    let Some(config) = snapshot.tls() else {
+    let Some(config) = tls else {
         return;
     };
-    let deadline = snapshot.config().tls.handshake_timeout;
-    match Box::pin(handshake::accept(stream, config, deadline)).await {
+    match Box::pin(handshake::accept(stream, &config, handshake_timeout)).await {
         Ok(accepted) => {
+            drop(config);
             worker.metrics.tls_handshake(
                 accepted.info.version,
                 if accepted.resumed {
@@ -70,12 +94,11 @@ pub async fn serve(
                 },
             );
             info.tls = Some(accepted.info);
-            let stream = Unstalled::new(accepted.stream, stall);
-            let requests = Requests::new(worker, listener, info);
-            drop(services);
+            let stream = Unstalled::new(accepted.stream, stall_timeout);
+            let requests = Requests::new(worker, listener, info, open);
             match accepted.protocol {
                 Protocol::Http1 => Box::pin(http1(stream, requests)).await,
-                Protocol::Http2 => Box::pin(http2(stream, requests)).await,
+                Protocol::Http2 => Box::pin(http2(stream, requests, stall_timeout)).await,
             }
         }
         Err(error) => {
@@ -87,6 +110,26 @@ pub async fn serve(
             } else {
                 tracing::info!(%peer, class, %error, "handshake failed");
             }
+        }
+    }
+}
+
+/// What a connection takes from the snapshot that it finds. Not the snapshot itself: a connection
+/// may outlive it by hours, and would keep the old upstreams and their probes alive.
+struct Policy {
+    tls: Option<Arc<ServerConfig>>,
+    handshake_timeout: Duration,
+    stall_timeout: Duration,
+}
+
+impl Policy {
+    fn of(worker: &Worker) -> Self {
+        let services = worker.services();
+        let snapshot = services.snapshot();
+        Self {
+            tls: snapshot.tls().cloned(),
+            handshake_timeout: snapshot.config().tls.handshake_timeout,
+            stall_timeout: snapshot.config().server.stall_timeout,
         }
     }
 }
@@ -106,12 +149,14 @@ where
         .max_header_size(head_limit)
         .max_buf_size(H1_BUFFER.max(head_limit))
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), requests)
+        .serve_connection(TokioIo::new(stream), requests.clone())
         .with_upgrades();
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = drain.started() => {
+        () = drain.started() => if let Some(result) = first_request(connection.as_mut(), &requests).await {
+            result
+        } else {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -119,15 +164,37 @@ where
     ended(result, peer, &metrics);
 }
 
-async fn http2<S>(stream: S, requests: Requests)
+/// Drives a connection until it has had a request or its time for one is over: hyper would close
+/// it without a look. Its end, if it ends before.
+async fn first_request<C: Future>(
+    mut connection: Pin<&mut C>,
+    requests: &Requests,
+) -> Option<C::Output> {
+    let mut time = pin!(tokio::time::sleep(FIRST_REQUEST));
+    poll_fn(|cx| {
+        if requests.count() > 0 {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
+        }
+        if requests.count() > 0 {
+            return Poll::Ready(None);
+        }
+        time.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+async fn http2<S>(stream: S, requests: Requests, stall_timeout: Duration)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut drain = requests.worker().drain.clone();
-    let (_, head_limit) = requests.head_bounds();
+    let (idle_timeout, head_limit) = requests.head_bounds();
     let peer = requests.peer();
     let metrics = requests.metrics();
-    let connection = http2::Builder::new(LocalTasks)
+    let connection = http2::Builder::new(LocalTasks { stall_timeout })
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS)
         .max_header_list_size(u32::try_from(head_limit).unwrap_or(u32::MAX))
@@ -137,16 +204,41 @@ where
         .max_send_buf_size(H2_SEND_BUFFER)
         .keep_alive_interval(H2_PING)
         .keep_alive_timeout(H2_PONG)
-        .serve_connection(TokioIo::new(stream), requests);
+        .serve_connection(TokioIo::new(stream), requests.clone());
     let mut connection = pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = drain.started() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    tokio::select! {
+        result = connection.as_mut() => return ended(result, peer, &metrics),
+        () = drain.started() => {}
+        () = quiet(&requests, idle_timeout) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    // A client that has no request has nothing to lose; what was answered may be on its way.
+    let patience = if requests.count() == 0 {
+        FIRST_REQUEST
+    } else {
+        stall_timeout
     };
-    ended(result, peer, &metrics);
+    tokio::select! {
+        result = connection => ended(result, peer, &metrics),
+        () = quiet(&requests, patience) => {
+            tracing::debug!(%peer, "the client did not let its connection end");
+        }
+    }
+}
+
+/// Ready when no request has come or gone on for `time`.
+async fn quiet(requests: &Requests, time: Duration) {
+    let mut looks = 0;
+    let mut seen = requests.count();
+    while looks <= LOOKS {
+        tokio::time::sleep(time / LOOKS).await;
+        if requests.are_done() && requests.count() == seen {
+            looks += 1;
+        } else {
+            looks = 0;
+            seen = requests.count();
+        }
+    }
 }
 
 /// What hyper refused by itself never met the stack, so its line is written here.
@@ -168,7 +260,9 @@ fn ended(result: hyper::Result<()>, peer: SocketAddr, metrics: &ListenerMetrics)
 
 /// HTTP/2 streams run on the worker that has the connection.
 #[derive(Debug, Clone, Copy)]
-struct LocalTasks;
+struct LocalTasks {
+    stall_timeout: Duration,
+}
 
 impl<F> hyper::rt::Executor<F> for LocalTasks
 where
@@ -176,8 +270,6 @@ where
 {
     fn execute(&self, future: F) {
         // Ends with its connection: hyper resets the streams of a connection that is gone.
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        tokio::task::spawn_local(stream::unstalled(future, self.stall_timeout));
     }
 }

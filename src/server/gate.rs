@@ -51,7 +51,8 @@ impl Gate {
         }
     }
 
-    fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+    /// Enters if one more may open at once.
+    pub fn try_enter(self: &Arc<Self>) -> Option<Permit> {
         let before = self.open.fetch_add(1, Ordering::Relaxed);
         if before < self.limit.load(Ordering::Relaxed) {
             return Some(Permit(self.clone()));

@@ -32,21 +32,27 @@ pub struct Listener {
     pub metrics: Arc<ListenerMetrics>,
 }
 
-/// Counts an open connection.
+/// Counts an open connection, or the tunnel that it has become.
 #[derive(Debug)]
-pub struct OpenConnection(Rc<Listener>);
+pub struct OpenConnection {
+    listener: Rc<Listener>,
+    _permit: Permit,
+}
 
 impl Listener {
     /// Counts a connection until the guard is dropped.
-    pub fn count(self: &Rc<Self>) -> OpenConnection {
+    pub fn count(self: &Rc<Self>, permit: Permit) -> Rc<OpenConnection> {
         self.metrics.opened();
-        OpenConnection(self.clone())
+        Rc::new(OpenConnection {
+            listener: self.clone(),
+            _permit: permit,
+        })
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.0.metrics.closed();
+        self.listener.metrics.closed();
     }
 }
 
@@ -69,7 +75,7 @@ pub async fn accept(
         let accepted = tokio::select! {
             biased;
             accepted = socket.accept() => accepted,
-            () = closing.as_mut() => return,
+            () = closing.as_mut() => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -80,10 +86,29 @@ pub async fn accept(
         };
         // After accepting: a worker that nobody comes to must not keep a place from one that is busy.
         let permit = tokio::select! {
+            biased;
             permit = listener.gate.enter() => permit,
             () = closing.as_mut() => return,
         };
         start(stream, peer, &listener, &worker, permit);
+    }
+    take_queued(socket, &listener, &worker);
+}
+
+/// Takes what the kernel has queued. The reactor may not know of it yet, so the socket is asked.
+fn take_queued(socket: TcpListener, listener: &Rc<Listener>, worker: &Rc<Worker>) {
+    let Ok(socket) = socket.into_std() else {
+        return;
+    };
+    while let Some(permit) = listener.gate.try_enter() {
+        let Ok((stream, peer)) = socket.accept() else {
+            return;
+        };
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            start(stream, peer, listener, worker, permit);
+        }
     }
 }
 
@@ -99,11 +124,14 @@ fn start(
         tracing::debug!(%peer, %error, "the client left before it was served");
         return;
     }
-    let future = connection::serve(stream, peer, listener.clone(), worker.clone());
-    worker.spawn(async move {
-        future.await;
-        drop(permit);
-    });
+    let open = listener.count(permit);
+    worker.spawn(connection::serve(
+        stream,
+        peer,
+        listener.clone(),
+        worker.clone(),
+        open,
+    ));
 }
 
 /// A fault of one connection is that connection's; a lack of descriptors is everyone's.

@@ -23,56 +23,83 @@ use crate::{
         host::Host,
     },
     observe::metrics::{Metrics, listener::ListenerMetrics},
-    server::{framing::Ambiguous, listener::Listener, worker::Worker},
+    server::{
+        framing::Ambiguous,
+        listener::{Listener, OpenConnection},
+        stream,
+        worker::Worker,
+    },
     snapshot::services::Answering,
 };
 
 /// The requests of one connection.
+#[derive(Debug, Clone)]
+pub struct Requests(Rc<Shared>);
+
+/// What the requests of a connection share.
 #[derive(Debug)]
-pub struct Requests {
+struct Shared {
     worker: Rc<Worker>,
     listener: Rc<Listener>,
     connection: Rc<ConnectionInfo>,
+    open: Rc<OpenConnection>,
     /// Requests so far.
     count: Cell<u64>,
     ambiguous: Ambiguous,
 }
 
 impl Requests {
-    /// Requests that come by `connection`.
-    pub fn new(worker: Rc<Worker>, listener: Rc<Listener>, connection: ConnectionInfo) -> Self {
-        Self {
+    /// Requests that come by `connection`, which counts as `open`.
+    pub fn new(
+        worker: Rc<Worker>,
+        listener: Rc<Listener>,
+        connection: ConnectionInfo,
+        open: Rc<OpenConnection>,
+    ) -> Self {
+        Self(Rc::new(Shared {
             worker,
             listener,
             connection: Rc::new(connection),
+            open,
             count: Cell::new(0),
             ambiguous: Ambiguous::default(),
-        }
+        }))
     }
 
     /// Where the stream of an HTTP/1.1 connection says which request is ambiguous.
     pub fn ambiguous(&self) -> Ambiguous {
-        self.ambiguous.clone()
+        self.0.ambiguous.clone()
     }
 
     /// The worker.
     pub fn worker(&self) -> &Rc<Worker> {
-        &self.worker
+        &self.0.worker
     }
 
     /// The socket's other end.
     pub fn peer(&self) -> SocketAddr {
-        self.connection.peer
+        self.0.connection.peer
     }
 
     /// Counters of the listener.
     pub fn metrics(&self) -> Arc<ListenerMetrics> {
-        self.listener.metrics.clone()
+        self.0.listener.metrics.clone()
+    }
+
+    /// Requests so far.
+    pub fn count(&self) -> u64 {
+        self.0.count.get()
+    }
+
+    /// Whether no request is under way. What was answered may still wait for the client.
+    pub fn are_done(&self) -> bool {
+        // Each request's context holds the connection's.
+        Rc::strong_count(&self.0.connection) == 1
     }
 
     /// Time for a request head, and its largest size.
     pub fn head_bounds(&self) -> (Duration, usize) {
-        let services = self.worker.services();
+        let services = self.0.worker.services();
         let server = &services.snapshot().config().server;
         (server.head_timeout, server.head_limit)
     }
@@ -88,7 +115,7 @@ impl Requests {
         let Some(coding) = codings.next() else {
             return Ok(());
         };
-        if self.ambiguous.is(self.count.get()) {
+        if self.0.ambiguous.is(self.count()) {
             return Err(ErrorKind::BadRequest(
                 "both Content-Length and Transfer-Encoding",
             ));
@@ -110,13 +137,13 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
 
     fn call(&self, request: Request<Incoming>) -> Served {
         let request = request.map(Body::from);
-        self.count.set(self.count.get() + 1);
+        self.0.count.set(self.count() + 1);
         let host = self
             .screen(&request)
             .and_then(|()| Host::of(request.uri(), request.headers()));
         let known = host.as_ref().ok().cloned();
         let context = Rc::new(RequestContext::new(
-            self.connection.clone(),
+            self.0.connection.clone(),
             &request,
             known,
         ));
@@ -124,17 +151,16 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             request,
             context: context.clone(),
         };
-        let services = self.worker.services();
+        let services = self.0.worker.services();
         let answering = match host {
             Err(fault) => services.refuse(fault, call),
-            Ok(_) if self.listener.tls => services.answer(self.listener.address, call),
+            Ok(_) if self.0.listener.tls => services.answer(self.0.listener.address, call),
             Ok(_) => services.redirect_to_https(call),
         };
         Served {
             answering,
             context,
-            worker: self.worker.clone(),
-            ambiguous: self.ambiguous.clone(),
+            requests: self.clone(),
         }
     }
 }
@@ -159,8 +185,7 @@ impl Drop for OpenTunnel {
 pub struct Served {
     answering: Answering,
     context: Rc<RequestContext>,
-    worker: Rc<Worker>,
-    ambiguous: Ambiguous,
+    requests: Requests,
 }
 
 impl std::fmt::Debug for Served {
@@ -177,13 +202,20 @@ impl Future for Served {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(Pin::new(&mut self.answering).poll(cx));
         if let Some(tunnel) = self.context.tunnel.take() {
-            self.ambiguous.upgraded();
-            let open = OpenTunnel::count(self.worker.metrics.clone());
-            self.worker.spawn(async move {
+            let Shared {
+                worker,
+                ambiguous,
+                open,
+                ..
+            } = &*self.requests.0;
+            ambiguous.upgraded();
+            let open = (open.clone(), OpenTunnel::count(worker.metrics.clone()));
+            worker.spawn(async move {
                 tunnel.await;
                 drop(open);
             });
         }
+        stream::answered(&self.context);
         Poll::Ready(response)
     }
 }
