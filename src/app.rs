@@ -120,7 +120,7 @@ impl<'a> App<'a> {
             .as_ref()
             .map(|admin| listen(admin.address, 1))
             .transpose()?;
-        let listeners = Listeners::open(&config)?;
+        let listeners = Listeners::open(&config, workers)?;
         let log_path = config
             .log
             .access

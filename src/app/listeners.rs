@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::{
     app::{RunError, listen, workers::Workers},
     config::Config,
-    server::{gate::Gate, worker::Listen},
+    server::{bind, gate::Gate, worker::Listen},
 };
 
 /// The listeners of the process.
@@ -34,13 +34,13 @@ struct Open {
 }
 
 impl Listeners {
-    /// Binds every listener of `config`, one socket per worker.
+    /// Binds every listener of `config`, one socket for each of `workers`.
     ///
     /// # Errors
     /// The first address that is refused; nothing stays bound then.
-    pub fn open(config: &Config) -> Result<Self, RunError> {
+    pub fn open(config: &Config, workers: usize) -> Result<Self, RunError> {
         let mut listeners = Self::default();
-        listeners.follow(config)?;
+        listeners.follow(config, workers)?;
         Ok(listeners)
     }
 
@@ -48,20 +48,20 @@ impl Listeners {
     ///
     /// # Errors
     /// The first address that is refused; nothing has changed then.
-    pub fn follow(&mut self, config: &Config) -> Result<(), RunError> {
+    pub fn follow(&mut self, config: &Config, workers: usize) -> Result<(), RunError> {
         let mut fresh = BTreeMap::new();
-        let kept = |open: &BTreeMap<SocketAddr, Open>,
-                    listener: &crate::config::listener::Listener| {
-            open.get(&listener.address)
-                .is_some_and(|open| open.tls == listener.tls)
-        };
         for listener in &config.listeners {
-            if kept(&self.open, listener) {
-                continue;
-            }
-            // The same address with another protocol: the old socket must go before the new can come.
-            self.open.remove(&listener.address);
-            let sockets = listen(listener.address, config.server.threads)?;
+            let sockets = match self.open.get(&listener.address) {
+                Some(open) if open.tls == listener.tls => continue,
+                // The same address with another protocol: the old sockets go when all is bound.
+                Some(open) => {
+                    bind::listen_beside(open.bound, workers).map_err(|source| RunError::Bind {
+                        address: open.bound,
+                        source,
+                    })?
+                }
+                None => listen(listener.address, workers)?,
+            };
             let bound = sockets
                 .first()
                 .and_then(|socket| socket.local_addr().ok())

@@ -55,7 +55,8 @@ impl App<'_> {
         let snapshot = built
             .await
             .map_err(|_| std::io::Error::other("building the configuration failed"))??;
-        self.listeners.follow(snapshot.config())?;
+        self.listeners
+            .follow(snapshot.config(), self.workers.count())?;
         let generation = snapshot.generation();
         self.live.publish(snapshot);
         self.listeners.give_to(&self.workers);

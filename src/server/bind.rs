@@ -26,7 +26,14 @@ pub fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>>
         port => port,
     };
     drop(probe);
-    let address = SocketAddr::new(address.ip(), port);
+    listen_beside(SocketAddr::new(address.ip(), port), count)
+}
+
+/// `count` sockets that listen on `address`, also beside those of this process that do already.
+///
+/// # Errors
+/// As [`listen`], but for an address that this process has.
+pub fn listen_beside(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     (0..count).map(|_| listen_shared(address)).collect()
 }
 
@@ -66,6 +73,13 @@ mod tests {
             .map(|socket| socket.local_addr().unwrap().port())
             .collect();
         assert!(ports[0] != 0 && ports.iter().all(|port| *port == ports[0]));
+    }
+
+    #[test]
+    fn listens_beside_its_own_sockets() {
+        let sockets = listen("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let address = sockets[0].local_addr().unwrap();
+        assert_eq!(listen_beside(address, 2).unwrap().len(), 2);
     }
 
     #[test]
