@@ -69,7 +69,8 @@ pub fn head(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
         .collect();
     let http11 = response.version == Some(1);
     let bytes = buffer.split_to(length).freeze();
-    let headers = places.headers(&bytes)?;
+    let mut headers = places.headers(&bytes)?;
+    framing::say_length_once(&mut headers);
     let keep_alive = keeps_alive(&headers, http11);
     Ok(Some(Head {
         status,

@@ -202,6 +202,20 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
     Ok(length)
 }
 
+/// Several equal lengths are one (RFC 9110 section 8.6): a client must not have to choose. Others
+/// are refused where the body's end is looked for.
+pub(super) fn say_length_once(headers: &mut HeaderMap) {
+    if headers
+        .get_all(header::CONTENT_LENGTH)
+        .iter()
+        .nth(1)
+        .is_some()
+        && let Ok(Some(length)) = content_length(headers)
+    {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
 /// The size line of a chunk; extensions are skipped.
 fn chunk_size(buffer: &mut BytesMut) -> Result<Option<u64>, Malformed> {
     let Some(end) = memchr::memchr(b'\n', &buffer[..buffer.len().min(MAX_CHUNK_LINE)]) else {
