@@ -129,6 +129,8 @@ impl Stream {
         let read = match self {
             Self::Tcp(stream) => stream.try_read(&mut byte),
             Self::Unix(stream) => stream.try_read(&mut byte),
+            // What was decrypted already has left the socket.
+            Self::Tls(stream) if !stream.get_ref().1.wants_read() => return false,
             Self::Tls(stream) => stream.get_ref().0.try_read(&mut byte),
         };
         matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
