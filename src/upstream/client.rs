@@ -224,52 +224,35 @@ impl Exchange {
                     }
                     let (limit, cause) = if self.outgoing.is_complete() {
                         (deadlines.header, Cause::HeaderTimeout)
+                    } else if self.outgoing.is_starved() {
+                        (Some(deadlines.stall), Cause::ClientStalled)
                     } else {
-                        let (limit, cause) = if self.outgoing.is_starved() {
-                            (deadlines.stall, Cause::ClientStalled)
-                        } else {
-                            (deadlines.idle, Cause::BackendStalled)
-                        };
-                        (Some(limit), cause)
+                        (Some(deadlines.idle), Cause::BackendStalled)
                     };
                     ready!(timer.poll(cx, limit));
                     return Poll::Ready(Err(cause));
                 }
             }
-            match decode::head(&mut self.connection.buffer) {
-                Err(malformed) => return Poll::Ready(Err(Cause::Malformed(malformed))),
-                Ok(None) => {}
-                Ok(Some(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS && !upgrade => {
-                    let malformed = Malformed("the backend switched protocols unasked");
-                    return Poll::Ready(Err(Cause::Malformed(malformed)));
-                }
-                Ok(Some(head))
-                    if head.status.is_informational()
-                        && head.status != StatusCode::SWITCHING_PROTOCOLS =>
-                {
-                    // hyper's server cannot send interim responses, so they end here; what was
-                    // read behind this one may be the final head.
-                    if let Some(ready) = self.next_head() {
-                        return Poll::Ready(ready);
-                    }
-                }
-                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+            if let Some(head) = self.final_head(upgrade) {
+                return Poll::Ready(head);
             }
         }
     }
 
-    /// The final head, if it came in the same read as an interim one.
-    fn next_head(&mut self) -> Option<Result<Head, Cause>> {
+    /// The final head, if it has come. hyper's server cannot send interim responses, so those
+    /// before it end here, however many came in one read.
+    fn final_head(&mut self, upgrade: bool) -> Option<Result<Head, Cause>> {
         loop {
             match decode::head(&mut self.connection.buffer) {
                 Err(malformed) => return Some(Err(Cause::Malformed(malformed))),
                 Ok(None) => return None,
-                Ok(Some(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                    return Some(Err(Cause::Malformed(Malformed(
-                        "the backend switched protocols after an interim response",
-                    ))));
+                Ok(Some(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS && !upgrade => {
+                    let malformed = Malformed("the backend switched protocols unasked");
+                    return Some(Err(Cause::Malformed(malformed)));
                 }
-                Ok(Some(head)) if head.status.is_informational() => {}
+                Ok(Some(head))
+                    if head.status.is_informational()
+                        && head.status != StatusCode::SWITCHING_PROTOCOLS => {}
                 Ok(Some(head)) => return Some(Ok(head)),
             }
         }
@@ -308,7 +291,7 @@ impl Exchange {
 
 /// A timer that costs nothing until it is waited for.
 #[derive(Debug, Default)]
-pub struct Timer(Option<Pin<Box<Sleep>>>);
+pub struct Timer(Option<(Duration, Pin<Box<Sleep>>)>);
 
 impl Timer {
     /// Starts anew at the next wait.
@@ -316,14 +299,23 @@ impl Timer {
         self.0 = None;
     }
 
-    /// Ready when `limit` has passed since the first wait; never without a limit.
+    /// Ready when `limit` has passed since the first wait with this limit; never without one.
     pub fn poll(&mut self, cx: &mut Context<'_>, limit: Option<Duration>) -> Poll<()> {
         let Some(limit) = limit else {
             return Poll::Pending;
         };
-        let sleep = self
+        // Another limit: what is waited for is another thing.
+        if self
             .0
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
+            .as_ref()
+            .is_some_and(|(running, _)| *running != limit)
+        {
+            self.clear();
+        }
+        let (_, sleep) = self.0.get_or_insert_with(|| {
+            let end = Instant::now() + limit;
+            (limit, Box::pin(tokio::time::sleep_until(end)))
+        });
         sleep.as_mut().poll(cx)
     }
 }
