@@ -39,4 +39,6 @@ mod cli;
 mod reload;
 mod shutdown;
 
+mod endurance;
+
 mod nest;
