@@ -4,11 +4,9 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read},
     net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -20,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::harness::{
     client::{Reply, Request, Session, Target},
+    lines::Lines,
     pki::Pki,
     raw::Raw,
 };
@@ -28,6 +27,7 @@ pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod frames;
+pub(crate) mod lines;
 pub(crate) mod nest;
 pub(crate) mod pki;
 pub(crate) mod raw;
@@ -52,9 +52,12 @@ pub(crate) struct Proxy {
     admin: Option<SocketAddr>,
 }
 
-/// Lines that a process has written so far.
-#[derive(Clone, Default)]
-pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
+/// What a proxy has to say before it is taken to listen.
+#[derive(Clone, Copy)]
+struct Expected {
+    listeners: usize,
+    admins: usize,
+}
 
 /// Waits until `check` finds something; fails the test when it does not in time.
 pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
@@ -86,9 +89,29 @@ impl Proxy {
     /// Starts in a folder that was prepared.
     pub(crate) async fn start_in(dir: TempDir, toml: &str) -> Self {
         write_config(dir.path(), toml);
+        let expected = Expected {
+            listeners: toml.matches("[[listener]]").count().min(2),
+            admins: usize::from(!toml.contains("admin = false")),
+        };
+        Self::launch(dir, &["run", "--config", "portcullis.toml"], expected).await
+    }
+
+    /// Starts without a file: `portcullis serve` with `args`.
+    pub(crate) async fn serve(dir: TempDir, args: &[&str]) -> Self {
+        let args = [&["serve", "--port", "0"], args].concat();
+        let expected = Expected {
+            listeners: 1,
+            admins: 0,
+        };
+        Self::launch(dir, &args, expected).await
+    }
+
+    /// Development certificates are kept in the folder, in `dev`.
+    async fn launch(dir: TempDir, args: &[&str], expected: Expected) -> Self {
         let mut child = Command::new(BINARY)
-            .args(["run", "--config"])
-            .arg(dir.path().join("portcullis.toml"))
+            .args(args)
+            .current_dir(dir.path())
+            .env("PORTCULLIS_DEV_DIR", dir.path().join("dev"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -104,31 +127,23 @@ impl Proxy {
             http: None,
             admin: None,
         };
-        proxy.wait_until_it_listens(toml).await;
+        proxy.wait_until_it_listens(expected).await;
         proxy
     }
 
-    async fn wait_until_it_listens(&mut self, toml: &str) {
-        let listeners = toml.matches("[[listener]]").count();
-        let admins = usize::from(!toml.contains("admin = false"));
+    async fn wait_until_it_listens(&mut self, expected: Expected) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.read_addresses();
             let found = usize::from(self.https.is_some()) + usize::from(self.http.is_some());
-            if found >= listeners.min(2) && usize::from(self.admin.is_some()) >= admins {
+            if found >= expected.listeners && usize::from(self.admin.is_some()) >= expected.admins {
                 return;
             }
+            let log = self.log.all().join("\n");
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!(
-                    "the proxy ended with {status}:\n{}",
-                    self.log.all().join("\n")
-                );
+                panic!("the proxy ended with {status}:\n{log}");
             }
-            assert!(
-                Instant::now() < deadline,
-                "does not listen:\n{}",
-                self.log.all().join("\n")
-            );
+            assert!(Instant::now() < deadline, "does not listen:\n{log}");
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -324,47 +339,6 @@ impl Drop for Proxy {
         } else if let Some(line) = log.iter().find(|line| line.contains("panicked at")) {
             panic!("the proxy panicked: {line}");
         }
-    }
-}
-
-impl Lines {
-    fn follow(source: impl Read + Send + 'static) -> Self {
-        let lines = Self::default();
-        let sink = lines.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(source).split(b'\n').map_while(Result::ok) {
-                sink.0
-                    .lock()
-                    .unwrap()
-                    .push(String::from_utf8_lossy(&line).into_owned());
-            }
-        });
-        lines
-    }
-
-    /// All lines so far.
-    pub(crate) fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-
-    /// Lines that hold `part`.
-    pub(crate) fn count(&self, part: &str) -> usize {
-        self.0
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|line| line.contains(part))
-            .count()
-    }
-
-    /// Waits for a line that holds all of `parts`.
-    pub(crate) async fn wait_for(&self, parts: &[&str]) -> String {
-        eventually(&format!("a line with {parts:?}"), async || {
-            self.all()
-                .into_iter()
-                .find(|line| parts.iter().all(|part| line.contains(part)))
-        })
-        .await
     }
 }
 

@@ -37,6 +37,7 @@ mod logs;
 
 mod cli;
 mod reload;
+mod serve;
 mod shutdown;
 
 mod endurance;

@@ -15,7 +15,9 @@ use rustls::{
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime, pem::PemObject as _,
+};
 
 /// The authority of this test process.
 pub(crate) struct Pki {
@@ -130,13 +132,30 @@ pub(crate) fn client_with(
 ) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(Pki::get().certificate.der().clone()).unwrap();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+    let mut config = trusting(roots, provider, versions);
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config
+}
+
+/// A TLS client that trusts the authority in a file.
+pub(crate) fn client_of(authority: &Path) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(authority).unwrap())
+        .unwrap();
+    trusting(roots, aws_lc_rs::default_provider(), rustls::ALL_VERSIONS)
+}
+
+fn trusting(
+    roots: RootCertStore,
+    provider: CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    config
+        .with_no_client_auth()
 }
 
 /// Takes every certificate: the test looks at it itself.
