@@ -300,6 +300,9 @@ fn give_up(failure: Failure) -> ProxyError {
             ProxyError::caused(ErrorKind::BackendProtocol(malformed.0), malformed)
         }
         Cause::Client(BodyError::TooLarge) => ErrorKind::BodyTooLarge.into(),
+        Cause::Client(error) if error.is_departure() => {
+            ProxyError::caused(ErrorKind::ClientLeft, error)
+        }
         Cause::Client(error) => {
             ProxyError::caused(ErrorKind::BadRequest("the request body broke off"), error)
         }

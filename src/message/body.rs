@@ -72,6 +72,27 @@ pub enum BodyError {
     File(#[source] std::io::Error),
 }
 
+impl BodyError {
+    /// Whether the client went away, and did not send something malformed.
+    pub fn is_departure(&self) -> bool {
+        let Self::Client(error) = self else {
+            return false;
+        };
+        let causes =
+            std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
+                error.source()
+            });
+        let mut io = causes.filter_map(|error| error.downcast_ref::<std::io::Error>());
+        io.any(|error| {
+            use std::io::ErrorKind as Io;
+            matches!(
+                error.kind(),
+                Io::UnexpectedEof | Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe
+            )
+        })
+    }
+}
+
 impl Body {
     /// No bytes.
     pub fn empty() -> Self {

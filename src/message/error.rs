@@ -37,6 +37,8 @@ pub enum ErrorKind {
     BodyTooLarge,
     /// The client stalled in its body.
     ClientTimeout,
+    /// The client left in its body.
+    ClientLeft,
     /// The rate limit refuses; try again after this time.
     RateLimited(Duration),
     /// A precondition of the request does not hold (RFC 9110 section 13).
@@ -79,7 +81,7 @@ impl ErrorKind {
     /// The status that says so.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest(_) | Self::Upgrade(_) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::Upgrade(_) | Self::ClientLeft => StatusCode::BAD_REQUEST,
             Self::NoSite | Self::NoRoute | Self::NoFile => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
@@ -105,6 +107,7 @@ impl ErrorKind {
             Self::Misdirected => "this host is not served on this connection",
             Self::BodyTooLarge => "the request body is too large",
             Self::ClientTimeout => "the request body did not arrive in time",
+            Self::ClientLeft => "the request body broke off",
             Self::RateLimited(_) => "too many requests, try again later",
             Self::Precondition => "a precondition does not hold",
             Self::Range(_) => "the requested range cannot be served",
@@ -128,6 +131,7 @@ impl ErrorKind {
             Self::Misdirected => "misdirected",
             Self::BodyTooLarge => "body_too_large",
             Self::ClientTimeout => "client_timeout",
+            Self::ClientLeft => "client_left",
             Self::RateLimited(_) => "rate_limited",
             Self::Precondition => "precondition",
             Self::Range(_) => "range",
@@ -155,6 +159,7 @@ impl ErrorKind {
             | Self::Misdirected
             | Self::BodyTooLarge
             | Self::ClientTimeout
+            | Self::ClientLeft
             | Self::Precondition
             | Self::Range(_)
             | Self::BackendTimeout

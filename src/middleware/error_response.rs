@@ -134,7 +134,10 @@ fn add_fields_of_kind(headers: &mut HeaderMap, kind: ErrorKind, context: &Reques
     let is_last = context.method == Method::CONNECT
         || matches!(
             kind,
-            ErrorKind::BodyTooLarge | ErrorKind::ClientTimeout | ErrorKind::BadRequest(_)
+            ErrorKind::BodyTooLarge
+                | ErrorKind::ClientTimeout
+                | ErrorKind::ClientLeft
+                | ErrorKind::BadRequest(_)
         );
     if is_last && context.version <= Version::HTTP_11 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

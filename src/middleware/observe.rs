@@ -24,6 +24,7 @@ use crate::{
         Call, Response,
         body::{End, Watch},
         context::{RequestContext, Tunnel},
+        error::ErrorKind,
     },
     observe::{
         access_log::{AccessLog, Record},
@@ -136,8 +137,10 @@ impl Exchange {
 
     /// Goes with the response's body from here on, or with the tunnel that follows it.
     fn watch(mut self, response: Response) -> Response {
-        let status = response.status();
-        self.status = status.as_u16();
+        // Whoever left in the middle of a body is answered too, but nobody hears it.
+        if self.context.error.get() != Some(ErrorKind::ClientLeft.class()) {
+            self.status = response.status().as_u16();
+        }
         let tunnel = self.context.tunnel.take();
         if let Some(tunnel) = tunnel {
             self.expected = Some(0);

@@ -20,7 +20,7 @@ const CODES: usize = 500;
 const EXPECTED: [u16; 8] = [200, 404, 429, 499, 500, 502, 503, 504];
 
 /// Classes of errors, as `message::error` and the observing layer name them.
-const CLASSES: [&str; 20] = [
+const CLASSES: [&str; 21] = [
     "bad_request",
     "no_site",
     "no_route",
@@ -29,6 +29,7 @@ const CLASSES: [&str; 20] = [
     "misdirected",
     "body_too_large",
     "client_timeout",
+    "client_left",
     "rate_limited",
     "precondition",
     "range",
@@ -182,6 +183,7 @@ mod tests {
             ErrorKind::Misdirected,
             ErrorKind::BodyTooLarge,
             ErrorKind::ClientTimeout,
+            ErrorKind::ClientLeft,
             ErrorKind::RateLimited(after),
             ErrorKind::Precondition,
             ErrorKind::Range(0),
