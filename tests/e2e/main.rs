@@ -14,6 +14,7 @@ mod tls;
 mod tls_hostile;
 
 mod redirect;
+mod sites;
 
 mod files;
 mod headers;
@@ -24,8 +25,11 @@ mod forwarding;
 mod proxy;
 mod streaming;
 
+mod leaving;
+
 mod balancing;
 mod pool;
+mod sticky;
 
 mod websocket;
 

@@ -242,28 +242,6 @@ async fn keeps_fields_that_are_the_applications() {
 }
 
 #[tokio::test]
-async fn routes_exact_before_longest_prefix_on_segment_borders() {
-    let (backend, _) = echo().await;
-    let respond = |body: &str| format!("respond = {{ status = 200, body = \"{body}\" }}");
-    let proxy = Setup::to(&[&backend])
-        .route("/a/", &respond("a"))
-        .route("/a/b/", &respond("ab"))
-        .route("=/a/b/exact", &respond("exact"))
-        .start()
-        .await;
-    for (path, body) in [
-        ("/a/x", "a"),
-        ("/a/b/x", "ab"),
-        ("/a/b/exact", "exact"),
-        ("/a/b/exact/x", "ab"),
-        ("/a/bc", "a"),
-    ] {
-        assert_eq!(proxy.get(path).await.text(), body, "{path}");
-    }
-    assert_eq!(proxy.get("/ab").await.json()["target"], "/ab");
-}
-
-#[tokio::test]
 async fn speaks_tls_to_https_backends_and_verifies_them() {
     let leaf = Pki::get().leaf(&["api.internal"]);
     let backend = Backend::echo_tls(leaf.server()).await;

@@ -85,27 +85,6 @@ async fn event_streams_are_exempt_from_the_header_timeout() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_cancels_the_backends_request() {
-    let backend = Backend::scripted(|mut conn| async move {
-        conn.head().await;
-        conn.closed().await;
-        Ok(())
-    })
-    .await;
-    let proxy = Setup::to(&[&backend]).start().await;
-    let mut raw = proxy.raw().await;
-    raw.send(format!("GET /slow HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))
-        .await;
-    eventually("the backend's request", async || {
-        (backend.open() == 1).then_some(())
-    })
-    .await;
-    drop(raw);
-    eventually("its end", async || (backend.open() == 0).then_some(())).await;
-    assert_eq!(proxy.access("/slow").await["status"], 499);
-}
-
-#[tokio::test]
 async fn a_client_that_resets_its_stream_cancels_the_backends_request() {
     let (backend, next) = events().await;
     let proxy = Setup::to(&[&backend]).start().await;
