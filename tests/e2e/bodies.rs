@@ -304,3 +304,45 @@ async fn a_hundred_streams_share_one_h2_connection() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_says_its_length_twice_says_it_once() {
+    let backend =
+        Backend::canned("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello")
+            .await;
+    let proxy = Setup::to(&[&backend]).start().await;
+    for h2 in [false, true] {
+        let request = proxy.request("GET", "/");
+        let reply = if h2 { request.h2() } else { request }.send().await;
+        assert_eq!(
+            (reply.text().as_str(), reply.count("content-length")),
+            ("hello", 1)
+        );
+    }
+}
+
+#[tokio::test]
+async fn answers_without_a_body_have_none_whatever_they_say() {
+    for head in [
+        "204 No Content\r\nContent-Length: 5",
+        "304 Not Modified\r\nContent-Length: 5",
+        "204 No\r\nTransfer-Encoding: chunked",
+    ] {
+        let answer: &'static str = format!("HTTP/1.1 {head}\r\n\r\n").leak();
+        let backend = Backend::canned(answer).await;
+        let proxy = Setup::to(&[&backend]).start().await;
+        for h2 in [false, true] {
+            let mut session = if h2 {
+                proxy.session2().await
+            } else {
+                proxy.session().await
+            };
+            for _ in 0..2 {
+                let reply = session.send(proxy.request("GET", "/")).await;
+                assert!(reply.body.is_empty(), "{head}");
+                let reply = session.send(proxy.request("HEAD", "/")).await;
+                assert!(reply.body.is_empty(), "{head}");
+            }
+        }
+    }
+}
