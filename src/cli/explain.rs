@@ -9,10 +9,11 @@ use crate::{
     config::{
         Config,
         headers::Headers,
+        limit::RateKey,
         listener::Listener,
         route::{Handler, PathPattern, Route},
         site::Site,
-        upstream::Upstream,
+        upstream::{Balance, Sticky, Upstream},
     },
     message::host::Host,
     router::{Found, Router},
@@ -168,8 +169,11 @@ impl Question {
             None => writeln!(text, "rate limit  none")?,
             Some(limit) => writeln!(
                 text,
-                "rate limit  {} requests per {:?} by {:?}, {} more at once",
-                limit.requests, limit.period, limit.key, limit.burst
+                "rate limit  {} requests per {:?} by {}, {} more at once",
+                limit.requests,
+                limit.period,
+                counted_by(&limit.key),
+                limit.burst
             )?,
         }
         writeln!(text, "body limit  {} bytes, more is 413", route.body_limit)?;
@@ -215,6 +219,29 @@ impl Question {
     }
 }
 
+fn counted_by(key: &RateKey) -> String {
+    match key {
+        RateKey::Client => "client".to_owned(),
+        RateKey::Header(name) => format!("header:{name}"),
+    }
+}
+
+fn balance(balance: Balance) -> &'static str {
+    match balance {
+        Balance::RoundRobin => "round_robin",
+        Balance::LeastRequests => "least_requests",
+        Balance::Hash => "hash",
+    }
+}
+
+fn sticky(sticky: Sticky) -> &'static str {
+    match sticky {
+        Sticky::Off => "off",
+        Sticky::Cookie => "cookie",
+        Sticky::SocketIo => "socketio",
+    }
+}
+
 fn router(config: &Config) -> Router<usize> {
     Router::new(config.sites.iter().map(|site| {
         let routes = site
@@ -244,8 +271,9 @@ fn upstream(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
     )?;
     writeln!(
         text,
-        "balance     {:?}, sticky {:?}",
-        upstream.balance, upstream.sticky
+        "balance     {}, sticky {}",
+        balance(upstream.balance),
+        sticky(upstream.sticky)
     )?;
     let timeout = &upstream.timeout;
     writeln!(
