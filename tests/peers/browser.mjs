@@ -85,7 +85,7 @@ async function checkPage(page) {
     assert.equal(await page.evaluate(() => performance.getEntriesByType('navigation')[0].nextHopProtocol), 'h2');
   });
   await check('the inline script runs under a policy that has its hash and no unsafe-inline', async () => {
-    const policy = (await page.reload()).headers()['content-security-policy'] ?? '';
+    const policy = (await (await settled(page)).reload()).headers()['content-security-policy'] ?? '';
     const scripts = policy.split(';').map((part) => part.trim()).find((part) => part.startsWith('script-src ')) ?? '';
     assert.match(scripts, /'sha(256|384|512)-/, `script-src is "${scripts}"`);
     assert.doesNotMatch(scripts, /unsafe-inline/);
@@ -95,7 +95,7 @@ async function checkPage(page) {
 
 async function checkRoutes(page) {
   await check('a deep link to /todos loads', async () => {
-    assert.equal((await page.goto('/todos')).status(), 200);
+    assert.equal((await (await settled(page)).goto('/todos')).status(), 200);
     await page.getByTestId('todos').waitFor({ state: 'attached' });
   });
   await check('a todo can be added by clicking', async () => {
@@ -106,7 +106,7 @@ async function checkRoutes(page) {
     await shoot(page, 'todos');
   });
   await check('a reload on a client route stays there', async () => {
-    assert.equal((await page.reload()).status(), 200);
+    assert.equal((await (await settled(page)).reload()).status(), 200);
     await page.getByTestId('todos').waitFor({ state: 'attached' });
     assert.equal(new URL(page.url()).pathname, '/todos');
   });
@@ -120,14 +120,14 @@ async function checkRoutes(page) {
     await shoot(page, 'about');
   });
   await check('an unknown client route shows the not-found page of the client', async () => {
-    await page.goto('/no/such/page');
+    await (await settled(page)).goto('/no/such/page');
     await page.getByTestId('not-found').waitFor();
   });
 }
 
 async function checkApi(page) {
   await check('whoami sees https and the name in the address bar', async () => {
-    await page.goto('/whoami');
+    await (await settled(page)).goto('/whoami');
     const text = (name) => page.getByTestId(`whoami-${name}`).textContent();
     assert.equal(await text('protocol'), 'https');
     assert.equal(await text('secure'), 'true');
@@ -148,10 +148,16 @@ async function checkApi(page) {
     await shoot(page, 'live');
   });
   await check('a reload on /live connects again', async () => {
-    await page.reload();
+    await (await settled(page)).reload();
     await page.getByTestId('transport').getByText('websocket').waitFor();
     await changedFrom(page, '–');
   });
+}
+
+/** The page with nothing on its way: leaving earlier would abort what still loads, the icon above all, and count as a fault. */
+async function settled(page) {
+  await page.waitForLoadState('networkidle');
+  return page;
 }
 
 async function changedFrom(page, old) {
