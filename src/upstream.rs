@@ -18,6 +18,7 @@ use crate::{
         connector::Connector,
         health::{Change, Thresholds, Verdict},
         lease::{Lease, Unavailable, Wanted},
+        pool::Pool,
         queue::{Entry, Place, Queue},
         sticky::Sticky,
     },
@@ -110,7 +111,7 @@ impl Upstream {
     /// Closes idle connections of `worker` that are too old or were closed by their backend.
     pub fn sweep(&self, worker: usize) {
         for backend in &self.backends {
-            backend.pool(worker).sweep();
+            backend.with_pool(worker, Pool::sweep);
         }
     }
 
@@ -235,16 +236,21 @@ impl Upstream {
             rise: self.config.probe.rise,
             fall: self.config.probe.fall,
         };
-        let Some(change) = backend.health.judge(verdict, thresholds) else {
+        let change = backend.health.judge(verdict, thresholds);
+        // Each time: the counts may be those of a backend before a reload, in another state.
+        if backend.health.is_healthy() {
+            backend.metrics().went_up();
+        } else {
+            backend.metrics().went_down();
+        }
+        let Some(change) = change else {
             return;
         };
         match change {
             Change::Up => {
-                backend.metrics().went_up();
                 tracing::info!(upstream = %self.name, backend = %backend.name(), "backend is healthy");
             }
             Change::Down => {
-                backend.metrics().went_down();
                 tracing::warn!(upstream = %self.name, backend = %backend.name(), %reason, "backend is unhealthy");
             }
         }

@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -73,11 +73,19 @@ impl Backend {
         &self.metrics
     }
 
-    /// Idle connections of one worker.
-    pub(in crate::upstream) fn pool(&self, worker: usize) -> MutexGuard<'_, Pool> {
-        self.pools[worker]
+    /// Lets `act` on the idle connections of one worker, and counts how many there are then.
+    pub(in crate::upstream) fn with_pool<T>(
+        &self,
+        worker: usize,
+        act: impl FnOnce(&mut Pool) -> T,
+    ) -> T {
+        let mut pool = self.pools[worker]
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = pool.len();
+        let result = act(&mut pool);
+        self.metrics.idle_changed(before, pool.len());
+        result
     }
 
     /// As in the configuration, such as `http://127.0.0.1:3001` or `unix:/run/app.sock`.
@@ -183,6 +191,15 @@ impl Backend {
 
     pub(in crate::upstream) fn leave_for_good(&self) {
         self.lingering.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Backend {
+    /// Its counts may live on under the same name; its idle connections do not.
+    fn drop(&mut self) {
+        for worker in 0..self.pools.len() {
+            self.with_pool(worker, |pool| *pool = Pool::default());
+        }
     }
 }
 

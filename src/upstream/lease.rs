@@ -43,7 +43,7 @@ impl Lease {
 
     /// An idle connection of `worker` that meets `demand`.
     pub fn pooled(&self, worker: usize, demand: Demand) -> Option<Connection> {
-        let connection = self.backend().pool(worker).take(demand)?;
+        let connection = self.backend().with_pool(worker, |pool| pool.take(demand))?;
         self.backend().metrics().reused();
         Some(connection)
     }
@@ -68,7 +68,8 @@ impl Lease {
     /// Keeps `connection` for the next request of `worker`, for at most `life`.
     pub fn give_back(self, connection: Connection, worker: usize, life: Duration) {
         let size = self.upstream.config.pool.size;
-        self.backend().pool(worker).put(connection, life, size);
+        self.backend()
+            .with_pool(worker, |pool| pool.put(connection, life, size));
     }
 
     /// Counts as a tunnel or an event stream from now on: as load, but in nobody's way, since

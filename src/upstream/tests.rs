@@ -132,6 +132,24 @@ async fn passes_over_unhealthy_backends() {
 }
 
 #[tokio::test]
+async fn each_probe_says_in_the_metrics_how_a_backend_is() {
+    let metrics = Metrics::new();
+    let counts = metrics.backend("api", "http://127.0.0.1:1");
+    // What a backend of the same name left behind before a reload.
+    counts.went_down();
+    let surroundings = Surroundings {
+        key: &sticky::Key::from_secret(b"test"),
+        metrics: &metrics,
+        workers: 1,
+    };
+    let config = config::upstream::Upstream::new("api", vec![address("http://127.0.0.1:1")]);
+    let upstream = Upstream::new(Arc::new(config), &surroundings).unwrap();
+    upstream.judge(0, Verdict::Good, &"test");
+    let up = "portcullis_backend_up{upstream=\"api\",backend=\"http://127.0.0.1:1\"} 1";
+    assert!(metrics.encode().contains(up), "{}", metrics.encode());
+}
+
+#[tokio::test]
 async fn uses_every_backend_when_all_are_unhealthy() {
     let upstream = three(|_| {});
     (0..3).for_each(|index| eject(&upstream, index));

@@ -22,6 +22,24 @@ async fn one_connection_carries_many_requests() {
 }
 
 #[tokio::test]
+async fn the_metric_tells_how_many_connections_are_idle() {
+    let backend = Backend::echo().await;
+    let setup = Setup::to(&[&backend]).threads(1);
+    let proxy = setup.start().await;
+    let idle = async || proxy.metric("portcullis_pool_idle", &[]).await;
+    assert!(idle().await < 0.5);
+    proxy.get("/").await;
+    eventually("an idle connection", async || {
+        (idle().await > 0.5).then_some(())
+    })
+    .await;
+    eventually("its end, after four seconds", async || {
+        (idle().await < 0.5).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn connection_close_is_honoured() {
     let backend =
         Backend::canned_once("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")

@@ -119,14 +119,13 @@ impl BackendMetrics {
         self.connects.fetch_add(1, Relaxed);
     }
 
-    /// A connection went into the pool; pairs with [`Self::unpooled`].
-    pub fn pooled(&self) {
-        self.idle.fetch_add(1, Relaxed);
-    }
-
-    /// A connection left the pool: taken, too old, or closed by the backend.
-    pub fn unpooled(&self) {
-        self.idle.fetch_sub(1, Relaxed);
+    /// A pool held `before` idle connections and holds `after` now.
+    pub fn idle_changed(&self, before: usize, after: usize) {
+        if before != after {
+            let change = i64::try_from(after).unwrap_or(i64::MAX)
+                - i64::try_from(before).unwrap_or(i64::MAX);
+            self.idle.fetch_add(change, Relaxed);
+        }
     }
 
     /// A pooled connection was used again.

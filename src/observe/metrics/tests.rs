@@ -110,7 +110,7 @@ fn writes_a_page_that_a_strict_reader_takes() {
     backend.started();
     backend.finished(Outcome::Answered);
     backend.went_down();
-    backend.pooled();
+    backend.idle_changed(0, 1);
     let upstream = metrics.upstream("api");
     upstream.retried(RetryReason::StaleConnection);
     let listener = metrics.listener("0.0.0.0:443", Protocol::Tls);
