@@ -7,7 +7,6 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::{sync::watch, task::JoinHandle};
@@ -21,24 +20,18 @@ use crate::{
         workers::Workers,
     },
     config::{self, Config, diagnostic::Report},
-    observe::{
-        Overrides, ProgramLog,
-        log_file::LogFile,
-        metrics::{Metrics, Reload},
-    },
+    observe::{Overrides, ProgramLog, log_file::LogFile, metrics::Metrics},
     server::{bind, worker::Stage},
     snapshot::{Live, build::Shared},
 };
 
 pub mod listeners;
 pub mod readiness;
+mod refresh;
 pub mod reload;
 pub mod signals;
 pub mod source;
 pub mod workers;
-
-/// How often files are looked at for a new build.
-const REFRESH: Duration = Duration::from_secs(1);
 
 /// Why the process could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +59,8 @@ pub enum RunError {
 /// See [`RunError`]. Nothing is left running.
 pub fn run(source: &Source, started: impl FnOnce(&Started<'_>)) -> Result<(), RunError> {
     let (config, report) = source.load().map_err(RunError::Config)?;
-    ProgramLog::install(config.log.level, &Overrides::from_env()).map_err(io::Error::other)?;
+    let program_log =
+        ProgramLog::install(config.log.level, &Overrides::from_env()).map_err(io::Error::other)?;
     reload::tell(&report);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -75,7 +69,7 @@ pub fn run(source: &Source, started: impl FnOnce(&Started<'_>)) -> Result<(), Ru
         // Before anything is opened: the first process of a container has no default that would end
         // it, so that a `TERM` during the start would be lost.
         let signals = Signals::new()?;
-        let app = App::start(source, config, report)?;
+        let app = App::start(source, config, report, program_log)?;
         started(&Started {
             addresses: &app.listeners.addresses(),
         });
@@ -96,6 +90,9 @@ pub struct Started<'a> {
 /// The running process.
 struct App<'a> {
     source: &'a Source,
+    program_log: ProgramLog,
+    /// Looks for new builds.
+    refresh: JoinHandle<()>,
     live: Arc<Live>,
     shared: Arc<Shared>,
     listeners: Listeners,
@@ -112,7 +109,12 @@ struct Admin {
 }
 
 impl<'a> App<'a> {
-    fn start(source: &'a Source, config: Config, report: Report) -> Result<Self, RunError> {
+    fn start(
+        source: &'a Source,
+        config: Config,
+        report: Report,
+        program_log: ProgramLog,
+    ) -> Result<Self, RunError> {
         let metrics = Arc::new(Metrics::new());
         let workers = config.server.threads;
         let admin = config.server.admin.clone();
@@ -131,8 +133,8 @@ impl<'a> App<'a> {
         let snapshot = shared
             .build(config, None)
             .map_err(|faults| RunError::Config(report.with(faults)))?;
+        shared.announce(&snapshot);
         let live = Arc::new(Live::new(snapshot));
-        metrics.reload(Reload::Applied(live.generation()));
         let (stage, stages) = watch::channel(Stage::Serving);
         let workers = Workers::spawn(&live, &metrics, &stages)?;
         listeners.give_to(&workers);
@@ -142,6 +144,8 @@ impl<'a> App<'a> {
             .map(|(config, sockets)| Admin::serve(config, sockets, metrics, state));
         Ok(Self {
             source,
+            program_log,
+            refresh: tokio::spawn(refresh::follow(live.clone())),
             live,
             shared,
             listeners,
@@ -153,7 +157,6 @@ impl<'a> App<'a> {
     }
 
     async fn serve(mut self, mut signals: Signals) -> Result<(), RunError> {
-        let mut refresh = tokio::time::interval(REFRESH);
         loop {
             tokio::select! {
                 signal = signals.next() => match signal {
@@ -161,7 +164,6 @@ impl<'a> App<'a> {
                     Signal::Reopen => self.reopen(),
                     Signal::Stop => break,
                 },
-                _ = refresh.tick() => reload::refresh(&self.live).await,
                 () = self.workers.lost() => {
                     return Err(io::Error::other("a worker thread has ended").into());
                 }
@@ -193,6 +195,7 @@ impl<'a> App<'a> {
         let timeout = self.live.load().config().server.drain_timeout;
         tracing::info!(timeout_s = timeout.as_secs(), "draining");
         self.stage.send_replace(Stage::Draining);
+        self.refresh.abort();
         self.listeners.close();
         let deadline = tokio::time::sleep(timeout);
         tokio::pin!(deadline);

@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
 use arc_swap::ArcSwap;
@@ -39,6 +40,8 @@ pub struct Snapshot {
     /// By site, for what none of its routes matches; the last is for what no site has.
     misses: Vec<Arc<RouteMetrics>>,
     tls: Option<Arc<ServerConfig>>,
+    /// First name and end of each certificate.
+    certificates: Vec<(String, SystemTime)>,
     upstreams: BTreeMap<String, Arc<Running>>,
     access_log: Option<AccessLog>,
 }

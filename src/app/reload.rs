@@ -1,16 +1,12 @@
 //! Reload: read, build, swap. Whatever goes wrong, the old snapshot goes on.
 
-use std::sync::Arc;
-
 use crate::{
     app::{App, RunError},
-    assets::Changed,
     config::{
         Config,
         diagnostic::{Report, Severity},
     },
     observe::metrics::Reload,
-    snapshot::Live,
 };
 
 impl App<'_> {
@@ -18,7 +14,6 @@ impl App<'_> {
     pub(super) async fn reload(&mut self) {
         match self.try_reload().await {
             Ok(generation) => {
-                self.shared.metrics().reload(Reload::Applied(generation));
                 tracing::info!(generation, "reloaded");
             }
             Err(error) => {
@@ -58,6 +53,8 @@ impl App<'_> {
         self.listeners
             .follow(snapshot.config(), self.workers.count())?;
         let generation = snapshot.generation();
+        self.shared.announce(&snapshot);
+        self.program_log.set_level(snapshot.config().log.level);
         self.live.publish(snapshot);
         self.listeners.give_to(&self.workers);
         Ok(generation)
@@ -71,9 +68,6 @@ fn needs_restart(old: &Config, new: &Config) {
     }
     if old.server.admin != new.server.admin {
         tracing::warn!("server.admin changes at the next restart");
-    }
-    if old.log.level != new.log.level {
-        tracing::warn!("log.level changes at the next restart");
     }
     if old.log.access.as_ref().map(|access| &access.path)
         != new.log.access.as_ref().map(|access| &access.path)
@@ -91,35 +85,5 @@ pub(super) fn tell(report: &Report) {
             Severity::Error => tracing::error!(%place, help, "{}", diagnostic.message),
             Severity::Warning => tracing::warn!(%place, help, "{}", diagnostic.message),
         }
-    }
-}
-
-/// Looks whether a folder of assets holds a new build.
-pub(super) async fn refresh(live: &Arc<Live>) {
-    let snapshot = live.load();
-    let stores = snapshot.stores();
-    if stores.is_empty() {
-        return;
-    }
-    #[expect(clippy::disallowed_methods, reason = "walks folders and reads files")]
-    let done = tokio::task::spawn_blocking(move || {
-        for store in stores {
-            let root = store.root().display();
-            match store.refresh() {
-                Ok(Changed::No | Changed::Settling) => {}
-                Ok(Changed::Incomplete(lacks)) => {
-                    tracing::warn!(%root, lacks, "a new build is not complete, the old one stays");
-                }
-                Ok(Changed::Published(files)) => {
-                    tracing::info!(%root, files, "a new build is served");
-                }
-                Err(error) => {
-                    tracing::error!(%root, error = ?error, "a new build cannot be read, the old one stays");
-                }
-            }
-        }
-    });
-    if let Err(error) = done.await {
-        tracing::error!(%error, "looking for a new build failed");
     }
 }

@@ -80,11 +80,6 @@ impl Drain {
         self.reached(Stage::Over).await;
     }
 
-    /// Whether draining has started.
-    pub fn is_started(&self) -> bool {
-        *self.0.borrow() >= Stage::Draining
-    }
-
     async fn reached(&mut self, wanted: Stage) {
         // A sender that is gone means that the process ends at once.
         let _ = self.0.wait_for(|stage| *stage >= wanted).await;

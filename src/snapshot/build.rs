@@ -1,6 +1,6 @@
 //! A configuration made into running objects.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc, time::SystemTime};
 
 use tokio::runtime::Handle;
 
@@ -14,7 +14,11 @@ use crate::{
         value::Located,
     },
     limiter::Limiter,
-    observe::{access_log::AccessLog, log_file::Lines, metrics::Metrics},
+    observe::{
+        access_log::AccessLog,
+        log_file::Lines,
+        metrics::{Metrics, Reload},
+    },
     router::Router,
     snapshot::{
         Leaf, Route, Running, Snapshot,
@@ -61,6 +65,14 @@ impl Shared {
         &self.metrics
     }
 
+    /// Says in the metrics that `snapshot` serves now.
+    pub fn announce(&self, snapshot: &Snapshot) {
+        let certificates = snapshot.certificates.iter();
+        self.metrics
+            .certificates(certificates.map(|(name, not_after)| (name.as_str(), *not_after)));
+        self.metrics.reload(Reload::Applied(snapshot.generation));
+    }
+
     /// Builds a snapshot of `config`; what did not change since `old` is carried over. Reads files.
     ///
     /// # Errors
@@ -71,7 +83,9 @@ impl Shared {
         old: Option<&Snapshot>,
     ) -> Result<Snapshot, Vec<Diagnostic>> {
         let mut faults = Vec::new();
-        let tls = collect(self.tls(&config), &mut faults).flatten();
+        let sites = collect(site_certificates(&config), &mut faults).unwrap_or_default();
+        let certificates = ends(&sites);
+        let tls = collect(self.tls(&config, sites), &mut faults).flatten();
         let upstreams = collect(self.upstreams(&config, old), &mut faults).unwrap_or_default();
         let routes =
             collect(self.routes(&config, &upstreams, old), &mut faults).unwrap_or_default();
@@ -85,6 +99,7 @@ impl Shared {
             routes,
             misses: misses.map(|site| self.metrics.route(&site, "")).collect(),
             tls,
+            certificates,
             upstreams,
             access_log: config
                 .log
@@ -95,30 +110,19 @@ impl Shared {
         })
     }
 
-    fn tls(&self, config: &Config) -> Result<Option<Arc<tls::ServerConfig>>, Vec<Diagnostic>> {
-        if !config.listeners.iter().any(|listener| listener.tls) {
+    fn tls(
+        &self,
+        config: &Config,
+        sites: Vec<SiteCertificates>,
+    ) -> Result<Option<Arc<tls::ServerConfig>>, Vec<Diagnostic>> {
+        if sites.is_empty() {
             return Ok(None);
         }
-        let sites = certificates::load(config)?;
-        self.note_expiry(&sites);
         let refused = |error: tls::TlsError| vec![Diagnostic::error(error.to_string())];
         let table = CertTable::build(sites).map_err(refused)?;
         tls::server_config(&config.tls, Arc::new(table), &self.tickets)
             .map(Some)
             .map_err(refused)
-    }
-
-    fn note_expiry(&self, sites: &[SiteCertificates]) {
-        let infos = sites
-            .iter()
-            .flat_map(|(_, pairs)| pairs)
-            .map(|pair| &pair.info);
-        self.metrics.certificates(infos.map(|info| {
-            (
-                info.names.first().map_or("", String::as_str),
-                info.not_after,
-            )
-        }));
     }
 
     fn upstreams(
@@ -212,6 +216,31 @@ impl Shared {
             Err(faults)
         }
     }
+}
+
+/// What the TLS listeners need; nothing where there are none.
+fn site_certificates(config: &Config) -> Result<Vec<SiteCertificates>, Vec<Diagnostic>> {
+    if config.listeners.iter().any(|listener| listener.tls) {
+        certificates::load(config)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+/// First name and end of each certificate.
+fn ends(sites: &[SiteCertificates]) -> Vec<(String, SystemTime)> {
+    let infos = sites
+        .iter()
+        .flat_map(|(_, pairs)| pairs)
+        .map(|pair| &pair.info);
+    infos
+        .map(|info| {
+            (
+                info.names.first().cloned().unwrap_or_default(),
+                info.not_after,
+            )
+        })
+        .collect()
 }
 
 /// The value, or none and its faults among the others.

@@ -40,6 +40,44 @@ async fn swaps_the_configuration_whole() {
 }
 
 #[tokio::test]
+async fn takes_another_log_level() {
+    let level = |level: &str| respond("x").log(&format!("level = \"{level}\"")).toml();
+    let proxy = Proxy::start(&level("info")).await;
+    let before = proxy.log().count("DEBUG");
+    proxy.reload(&level("debug")).await;
+    drop(TcpStream::connect(proxy.https()).await.unwrap());
+    eventually("a line of the new level", async || {
+        (proxy.log().count("DEBUG") > before).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_reload_leaves_the_certificates_of_the_metrics() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = respond("old").start().await;
+    Pki::get().write_leaf(proxy.dir(), "other", &["other.test"]);
+    let listener = format!(
+        "\n[[listener]]\naddress = \"{}\"\n",
+        taken.local_addr().unwrap()
+    );
+    let toml = respond("new")
+        .certificate("{ chain = \"@dir/other.pem\", key = \"@dir/other.key\" }")
+        .toml();
+    proxy.configure(&(toml + &listener));
+    proxy.signal("HUP");
+    proxy.logged(&["reload refused"]).await;
+    let name = |name: &str| format!("name=\"{name}\"");
+    let ends = async |host: &str| {
+        proxy
+            .metric("portcullis_certificate_not_after_seconds", &[&name(host)])
+            .await
+    };
+    assert!(ends(HOST).await > 1.0);
+    assert!(ends("other.test").await < 1.0);
+}
+
+#[tokio::test]
 async fn keeps_the_old_configuration_when_the_new_one_is_broken() {
     let proxy = respond("old").start().await;
     for broken in [
