@@ -11,6 +11,7 @@ pub mod forwarded;
 pub mod hop_by_hop;
 pub mod host;
 pub mod path;
+pub mod text;
 
 /// A request on its way through the stack, with what is known about it.
 #[derive(Debug)]

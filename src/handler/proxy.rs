@@ -2,7 +2,8 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method, header, request::Parts};
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderName, Method, header};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
@@ -29,6 +30,8 @@ pub mod replay;
 pub mod request;
 pub mod response;
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
 /// What `Retry-After` says when there is no backend: as long as a restart usually takes.
 const COME_BACK: Duration = Duration::from_secs(5);
 
@@ -47,14 +50,16 @@ pub struct Proxy {
 
 /// A request while backends are tried.
 struct Pending {
-    parts: Parts,
-    target: String,
+    /// Request line and fields, as [`request::head`] writes them.
+    head: BytesMut,
     body: Body,
     /// The client's side, when it asks for a WebSocket.
     upgrade: Option<OnUpgrade>,
     context: Rc<RequestContext>,
     wanted: Wanted,
     demand: Demand,
+    /// `timeout.header`, but for event streams.
+    header_timeout: Option<Duration>,
 }
 
 impl Proxy {
@@ -81,9 +86,9 @@ impl Proxy {
     /// # Errors
     /// No backend gave an answer.
     pub async fn answer(&self, call: Call) -> Result<Response, ProxyError> {
-        let mut pending = self.prepare(call)?;
+        let mut pending = self.prepare(call);
         self.upstream.budget().deposit();
-        let deadline = Instant::now() + self.upstream.config().retry.hold;
+        let deadline = pending.context.started + self.upstream.config().retry.hold;
         let mut replays = 0;
         loop {
             let lease = self.lease(&mut pending, deadline).await?;
@@ -100,7 +105,7 @@ impl Proxy {
                 Err(mut failure) => {
                     attempt.outcome = outcome(&failure.cause);
                     let again = replays < MAX_REPLAYS
-                        && replay::may_replay(&pending.parts.method, &failure)
+                        && replay::may_replay(&pending.context.method, &failure)
                         && self.upstream.budget().withdraw();
                     let Some(body) = failure.body.take().filter(|_| again) else {
                         return Err(give_up(failure));
@@ -113,7 +118,7 @@ impl Proxy {
         }
     }
 
-    fn prepare(&self, call: Call) -> Result<Pending, ErrorKind> {
+    fn prepare(&self, call: Call) -> Pending {
         let Call {
             mut request,
             context,
@@ -121,33 +126,30 @@ impl Proxy {
         let upgrade =
             hop_by_hop::wants_websocket(request.headers(), request.method(), request.version())
                 .then(|| hyper::upgrade::on(&mut request));
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        let headers = &parts.headers;
         let sticky = self
             .upstream
             .sticky()
-            .filter(|sticky| sticky.applies(&parts.uri));
-        let named = sticky.and_then(|sticky| sticky.read(&parts.headers));
-        request::prepare(&mut parts.headers, &context)?;
-        if upgrade.is_some() {
-            websocket::ask(&mut parts.headers);
-        }
-        let target = request::target(&parts.uri, self.prefix.as_deref());
-        let wanted = Wanted::new(context.client_address(), named);
+            .filter(|sticky| sticky.applies(&context.uri));
+        let named = sticky.and_then(|sticky| sticky.read(headers));
+        let protocol = upgrade.is_some().then_some(websocket::PROTOCOL);
         // What must not be sent twice takes no connection that the backend may be closing now.
-        let demand = if replay::is_idempotent(&parts.method) && upgrade.is_none() {
+        let demand = if replay::is_idempotent(&context.method) && upgrade.is_none() {
             Demand::Alive
         } else {
             Demand::Fresh
         };
-        Ok(Pending {
-            parts,
-            target,
+        let timeout = self.upstream.config().timeout.header;
+        Pending {
+            head: request::head(headers, &context, self.prefix.as_deref(), protocol),
             body,
             upgrade,
-            context,
-            wanted,
+            wanted: Wanted::new(context.client_address(), named),
             demand,
-        })
+            header_timeout: (!is_event_stream(&context.method, headers)).then_some(timeout),
+            context,
+        }
     }
 
     async fn lease(&self, pending: &mut Pending, deadline: Instant) -> Result<Lease, ErrorKind> {
@@ -197,13 +199,12 @@ impl Proxy {
     ) -> Result<Answer, Failure> {
         let timeout = &self.upstream.config().timeout;
         let head = client::Request {
-            method: &pending.parts.method,
-            target: &pending.target,
-            headers: &pending.parts.headers,
+            method: &pending.context.method,
+            head: &pending.head,
             upgrade: pending.upgrade.is_some(),
         };
         let deadlines = Deadlines {
-            header: (!is_event_stream(&pending.parts)).then_some(timeout.header),
+            header: pending.header_timeout,
             idle: timeout.idle,
             stall: self.stall_timeout,
         };
@@ -214,27 +215,28 @@ impl Proxy {
     fn finish(&self, pending: Pending, mut lease: Lease, answer: Answer) -> Response {
         let context = &pending.context;
         context.first_byte_time.set(Some(context.started.elapsed()));
+        let worker = context.connection.worker;
         match answer {
-            Answer::Response(answer) => {
-                let (head, body) = *answer;
-                let mut response = self.respond(&pending, &lease, head);
-                let life = pool::idle_life(
-                    self.upstream.config().pool.idle,
-                    response.headers_mut().remove("keep-alive").as_ref(),
-                );
-                self.tidy(&pending, &lease, &mut response);
+            Answer::Whole(head, body, connection) => {
+                let (mut response, life) = self.respond(&pending, &lease, head);
+                *response.body_mut() = Body::full(body);
+                if let Some(connection) = connection {
+                    lease.give_back(connection, worker, life);
+                }
+                response
+            }
+            Answer::Streamed(head, mut body) => {
+                let (mut response, life) = self.respond(&pending, &lease, head);
                 if is_event_stream_type(response.headers()) {
                     lease.linger();
                 }
-                let body = body.hold(lease, context.connection.worker, life);
-                *response.body_mut() = Body::wrap(body);
+                body.hold(lease, worker, life);
+                *response.body_mut() = Body::boxed(body);
                 response
             }
-            Answer::Upgraded(answer) => {
-                let (head, connection) = *answer;
-                let mut response = self.respond(&pending, &lease, head);
-                self.tidy(&pending, &lease, &mut response);
-                websocket::ask(response.headers_mut());
+            Answer::Upgraded(head, connection) => {
+                let (mut response, _) = self.respond(&pending, &lease, head);
+                websocket::accept(response.headers_mut());
                 lease.linger();
                 if let Some(client) = pending.upgrade {
                     websocket::join(context, client, connection, lease, self.tunnel_timeout);
@@ -244,31 +246,33 @@ impl Proxy {
         }
     }
 
-    fn respond(&self, pending: &Pending, lease: &Lease, head: Head) -> Response {
-        let mut response = http::Response::new(Body::empty());
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head.headers;
+    /// The response without its body, and how long its connection may idle.
+    fn respond(&self, pending: &Pending, lease: &Lease, head: Head) -> (Response, Duration) {
+        let Head {
+            status,
+            mut headers,
+            ..
+        } = head;
+        let life = pool::idle_life(self.upstream.config().pool.idle, headers.get(KEEP_ALIVE));
+        let mapping = response::Mapping {
+            prefix: self.prefix.as_deref(),
+            authority: Some(lease.backend().authority()),
+        };
+        response::prepare(&mut headers, &mapping, &pending.context);
         if let Some(sticky) = self.upstream.sticky()
-            && sticky.applies(&pending.parts.uri)
+            && sticky.applies(&pending.context.uri)
             && let Some(cookie) = sticky.answer(
                 pending.wanted.sticky,
                 lease.index(),
                 pending.context.scheme(),
             )
         {
-            response
-                .headers_mut()
-                .append(header::SET_COOKIE, cookie.clone());
+            headers.append(header::SET_COOKIE, cookie.clone());
         }
-        response
-    }
-
-    fn tidy(&self, pending: &Pending, lease: &Lease, response: &mut Response) {
-        let mapping = response::Mapping {
-            prefix: self.prefix.as_deref(),
-            authority: Some(lease.backend().authority()),
-        };
-        response::prepare(response.headers_mut(), &mapping, &pending.context);
+        let mut response = http::Response::new(Body::empty());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        (response, life)
     }
 
     fn replay(&self, pending: &mut Pending, lease: &Lease, failure: &Failure) {
@@ -348,10 +352,9 @@ fn is_event_stream_type(headers: &HeaderMap) -> bool {
 }
 
 /// Nest sends the head of an event stream with its first event, which may be long in coming.
-fn is_event_stream(parts: &Parts) -> bool {
-    parts.method == Method::GET
-        && parts
-            .headers
+fn is_event_stream(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::GET
+        && headers
             .get_all(header::ACCEPT)
             .iter()
             .any(|value| memchr::memmem::find(value.as_bytes(), b"text/event-stream").is_some())

@@ -16,10 +16,13 @@ use crate::{
 
 pub mod tunnel;
 
-/// Puts the upgrade back that hop-by-hop stripping took off.
-pub fn ask(headers: &mut HeaderMap) {
+/// What `Upgrade` says.
+pub const PROTOCOL: &str = "websocket";
+
+/// Puts the upgrade back that hop-by-hop stripping took off a 101.
+pub fn accept(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static(PROTOCOL));
 }
 
 /// Leaves the relay between the client's side, once hyper lets go of it, and `backend`.

@@ -110,7 +110,12 @@ impl Body {
 
     /// Any other body.
     pub fn wrap(body: impl http_body::Body<Data = Bytes, Error = BodyError> + 'static) -> Self {
-        Self::new(Kind::Boxed(Box::pin(body)))
+        Self::boxed(Box::new(body))
+    }
+
+    /// Any other body that has its place already.
+    pub fn boxed(body: Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>) -> Self {
+        Self::new(Kind::Boxed(Box::into_pin(body)))
     }
 
     /// The same body, which fails with [`BodyError::TooLarge`] after `limit` bytes.

@@ -4,19 +4,16 @@
 //! first address that is not trusted. Writing replaces everything by one address, the client's: then
 //! `trust proxy` of Express and Fastify gives the right `req.ip` whether it is `1`, `true` or a network.
 
-use std::{
-    fmt,
-    io::{Cursor, Write as _},
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
+use bytes::BufMut;
+use http::{HeaderMap, HeaderName, header::FORWARDED};
 use ipnet::IpNet;
 
 use crate::message::{
     context::{Client, ConnectionInfo, RequestContext, Scheme},
-    hop_by_hop,
     host::Host,
+    text::{push_address, push_decimal},
 };
 
 mod element;
@@ -25,12 +22,6 @@ mod element;
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `X-Forwarded-Proto`.
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// `X-Forwarded-Host`.
-pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// `X-Forwarded-Port`.
-pub const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-/// `X-Real-IP`.
-pub const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// `server.trusted_proxies`: peers whose forwarded fields are believed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -86,33 +77,55 @@ pub fn read(headers: &HeaderMap, connection: &ConnectionInfo, trusted: &TrustedP
     }
 }
 
-/// Overwrites every forwarded field with the truth, as far as this proxy knows it.
+/// Whether a client's field `name` does not reach the backend: those that [`write`] replaces, those that
+/// name another target, and what an untrusted peer says about the client.
+pub fn is_replaced(name: &str, context: &RequestContext) -> bool {
+    is_ours(name)
+        || is_another_target(name)
+        || is_claim(name) && !context.client.get().is_some_and(|client| client.forwarded)
+}
+
+/// Writes every forwarded field with the truth, as far as this proxy knows it.
 ///
 /// `X-Forwarded-Host` is always the host that the request was matched by, also behind a trusted proxy: many load
 /// balancers pass on what the client wrote there. `Client` of the context must have been set; until then the
-/// peer counts as the client. Call it after [`hop_by_hop::strip`].
-pub fn write(headers: &mut HeaderMap, context: &RequestContext) {
-    hop_by_hop::remove_where(headers, is_another_target);
-    if !context.client.get().is_some_and(|client| client.forwarded) {
-        hop_by_hop::remove_where(headers, is_claim);
-    }
+/// peer counts as the client.
+pub fn write(out: &mut impl BufMut, context: &RequestContext) {
     let client = context.client_address().to_canonical();
-    let scheme = context.scheme();
-    let address = text(format_args!("{client}"));
-    headers.insert(X_FORWARDED_FOR, address.clone());
-    headers.insert(X_REAL_IP, address);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme.as_str()));
-    let port = context.host.as_ref().and_then(Host::port);
-    headers.insert(X_FORWARDED_PORT, port_value(port, scheme));
-    let authority = context.host.as_ref().map(|host| Authority {
-        name: host.name(),
-        port,
-    });
-    match &authority {
-        Some(authority) => headers.insert(X_FORWARDED_HOST, text(format_args!("{authority}"))),
-        None => headers.remove(X_FORWARDED_HOST),
-    };
-    headers.insert(FORWARDED, forwarded(client, scheme, authority.as_ref()));
+    let scheme = context.scheme().as_str().as_bytes();
+    let host = context.host.as_ref();
+    out.put_slice(b"x-forwarded-for: ");
+    push_address(out, client);
+    out.put_slice(b"\r\nx-real-ip: ");
+    push_address(out, client);
+    out.put_slice(b"\r\nx-forwarded-proto: ");
+    out.put_slice(scheme);
+    out.put_slice(b"\r\nx-forwarded-port: ");
+    push_decimal(out, port(host, context.scheme()).into());
+    if let Some(host) = host {
+        out.put_slice(b"\r\nx-forwarded-host: ");
+        push_authority(out, host);
+    }
+    out.put_slice(b"\r\nforwarded: for=");
+    push_node(out, client);
+    if let Some(host) = host {
+        push_host(out, host);
+    }
+    out.put_slice(b";proto=");
+    out.put_slice(scheme);
+    out.put_slice(b"\r\n");
+}
+
+fn is_ours(name: &str) -> bool {
+    matches!(
+        name,
+        "x-forwarded-for"
+            | "x-real-ip"
+            | "x-forwarded-proto"
+            | "x-forwarded-port"
+            | "x-forwarded-host"
+            | "forwarded"
+    )
 }
 
 /// Fields that name another path than the one that was matched and limited; some frameworks obey them.
@@ -202,79 +215,55 @@ fn parse_address(text: &str) -> Option<IpAddr> {
         .map(|address| address.to_canonical())
 }
 
-fn port_value(port: Option<u16>, scheme: Scheme) -> HeaderValue {
-    match (port, scheme) {
-        (None | Some(443), Scheme::Https) => HeaderValue::from_static("443"),
-        (None | Some(80), Scheme::Http) => HeaderValue::from_static("80"),
-        (Some(port), _) => HeaderValue::from(port),
-    }
+fn port(host: Option<&Host>, scheme: Scheme) -> u16 {
+    host.and_then(Host::port).unwrap_or(match scheme {
+        Scheme::Https => 443,
+        Scheme::Http => 80,
+    })
 }
 
-fn forwarded(client: IpAddr, scheme: Scheme, authority: Option<&Authority<'_>>) -> HeaderValue {
-    let node = Node(client);
-    let scheme = scheme.as_str();
-    match authority {
-        None => text(format_args!("for={node};proto={scheme}")),
-        Some(authority) if authority.is_token() => {
-            text(format_args!("for={node};host={authority};proto={scheme}"))
-        }
-        Some(authority) => text(format_args!(
-            "for={node};host=\"{authority}\";proto={scheme}"
-        )),
+/// Appends an address as `for` takes it (RFC 7239 section 6).
+fn push_node(out: &mut impl BufMut, address: IpAddr) {
+    if address.is_ipv4() {
+        return push_address(out, address);
     }
+    out.put_slice(b"\"[");
+    push_address(out, address);
+    out.put_slice(b"]\"");
 }
 
-/// Formats on the stack, which leaves one allocation of the right size.
-fn text(arguments: fmt::Arguments<'_>) -> HeaderValue {
-    // Room for the longest host name (255 bytes) and all that stands around it.
-    let mut buffer = Cursor::new([0; 384]);
-    let value = match buffer.write_fmt(arguments) {
-        Ok(()) => {
-            let length = usize::try_from(buffer.position()).unwrap_or(0);
-            HeaderValue::from_bytes(&buffer.get_ref()[..length])
-        }
-        Err(_) => HeaderValue::try_from(arguments.to_string()),
+/// Appends the `host` parameter; what is no token is quoted.
+fn push_host(out: &mut impl BufMut, host: &Host) {
+    let quote: &[u8] = if host.port().is_none() && !is_literal(host) {
+        b""
+    } else {
+        b"\""
     };
-    value.expect("addresses, ports and hosts that were parsed are visible ASCII")
+    out.put_slice(b";host=");
+    out.put_slice(quote);
+    push_authority(out, host);
+    out.put_slice(quote);
 }
 
-/// An address as `for` takes it.
-struct Node(IpAddr);
-
-impl fmt::Display for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(address) => write!(f, "{address}"),
-            IpAddr::V6(address) => write!(f, "\"[{address}]\""),
-        }
+/// Appends host and port as they stand in a `Host` field.
+fn push_authority(out: &mut impl BufMut, host: &Host) {
+    let name = host.name().as_bytes();
+    if is_literal(host) {
+        out.put_u8(b'[');
+        out.put_slice(name);
+        out.put_u8(b']');
+    } else {
+        out.put_slice(name);
+    }
+    if let Some(port) = host.port() {
+        out.put_u8(b':');
+        push_decimal(out, port.into());
     }
 }
 
-/// Host and port as they stand in a `Host` field.
-struct Authority<'a> {
-    name: &'a str,
-    port: Option<u16>,
-}
-
-impl Authority<'_> {
-    /// Whether it needs no quotes in `Forwarded`.
-    fn is_token(&self) -> bool {
-        self.port.is_none() && !self.name.contains(':')
-    }
-}
-
-impl fmt::Display for Authority<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.name.contains(':') {
-            write!(f, "[{}]", self.name)?;
-        } else {
-            f.write_str(self.name)?;
-        }
-        match self.port {
-            Some(port) => write!(f, ":{port}"),
-            None => Ok(()),
-        }
-    }
+/// An IPv6 address: no other host has a colon.
+fn is_literal(host: &Host) -> bool {
+    host.name().contains(':')
 }
 
 #[cfg(test)]

@@ -1,29 +1,44 @@
 //! Header fields that concern one connection and stop here (RFC 9110 section 7.6.1).
 //!
-//! Strip first, add forwarded fields afterwards: `Connection` may name any field, and a client that
-//! names `X-Forwarded-Host` must not get ours removed.
+//! They are taken from what the client sent before anything is added: `Connection` may name any field, and a
+//! client that names `X-Forwarded-Host` must not get ours removed.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Version,
+    HeaderMap, HeaderName, Method, Version,
     header::{CONNECTION, TE, UPGRADE},
 };
 
-/// Removes what concerns only the connection that the message came by, in either direction.
+/// The fields of one message that stop here: `Connection`, with every field it names except those
+/// that frame or explain the message, and those that concern a connection in any case.
 ///
-/// `Connection` goes, with every field it names except those that frame or explain the message. `TE: trailers` stays, since
-/// trailers are passed on; other codings of `TE` do not. `Trailer` stays for the same reason.
+/// `TE` is not among them, see [`takes_trailers`]. `Trailer` is not either, since trailers are passed on.
+#[derive(Debug)]
+pub struct Stopping(Vec<HeaderName>);
+
+impl Stopping {
+    /// Those of `headers`.
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self(named_by_connection(headers))
+    }
+
+    /// Whether the field `name` stops here.
+    pub fn holds(&self, name: &HeaderName) -> bool {
+        is_hop_by_hop(name.as_str()) || self.0.contains(name)
+    }
+}
+
+/// Whether the sender of `headers` takes trailers: the one coding of `TE` that is passed on.
+pub fn takes_trailers(headers: &HeaderMap) -> bool {
+    lists(headers, &TE, "trailers")
+}
+
+/// Removes the fields of a response that stop here.
 pub fn strip(headers: &mut HeaderMap) {
-    for name in named_by_connection(headers) {
+    let stopping = Stopping::of(headers);
+    // One walk over the few fields that are there is cheaper than asking the map for each of many names.
+    while let Some(name) = headers.keys().find(|name| stopping.holds(name)).cloned() {
         headers.remove(name);
     }
-    if headers.contains_key(TE) {
-        if lists(headers, &TE, "trailers") {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
-        } else {
-            headers.remove(TE);
-        }
-    }
-    remove_where(headers, is_hop_by_hop);
 }
 
 /// Whether the request asks for a WebSocket over HTTP/1.1 (RFC 6455 section 4.1).
@@ -40,15 +55,6 @@ pub fn wants_websocket(headers: &HeaderMap, method: &Method, version: Version) -
         && *method == Method::GET
         && version == Version::HTTP_11
         && lists(headers, &CONNECTION, "upgrade")
-}
-
-/// Removes every field whose name is one of those that `matches`.
-///
-/// One walk over the few fields that are there is cheaper than asking the map for each of many names.
-pub(super) fn remove_where(headers: &mut HeaderMap, matches: fn(&str) -> bool) {
-    while let Some(name) = headers.keys().find(|name| matches(name.as_str())).cloned() {
-        headers.remove(name);
-    }
 }
 
 fn is_hop_by_hop(name: &str) -> bool {
@@ -127,6 +133,8 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn headers(fields: &[(&str, &str)]) -> HeaderMap {
@@ -158,7 +166,6 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
             ("http2-settings", "AAMAAABkAARAAAAAAAIAAAAA"),
-            ("te", "gzip;q=0.5"),
             ("trailer", "x-sum"),
             ("accept", "*/*"),
         ]);
@@ -206,11 +213,10 @@ mod tests {
     }
 
     #[test]
-    fn keeps_te_for_trailers_alone() {
-        let mut headers = headers(&[("te", "gzip, Trailers;q=1"), ("connection", "te")]);
-        strip(&mut headers);
-        assert_eq!(headers[TE], "trailers");
-        assert_eq!(headers.len(), 1);
+    fn finds_trailers_among_the_codings_of_te() {
+        assert!(takes_trailers(&headers(&[("te", "gzip, Trailers;q=1")])));
+        assert!(!takes_trailers(&headers(&[("te", "gzip")])));
+        assert!(!takes_trailers(&headers(&[])));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! `RateLimit` and `RateLimit-Policy` as in draft-ietf-httpapi-ratelimit-headers-10.
 
 use std::{
-    io::{Cursor, Write as _},
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -16,7 +15,7 @@ use tower::Service;
 use crate::{
     config::limit::{self, RateKey},
     limiter::{Decision, Key, Limiter},
-    message::{Call, Response, context::RequestContext, error::ErrorKind},
+    message::{Call, Response, context::RequestContext, error::ErrorKind, text::push_decimal},
     middleware::error_response,
 };
 
@@ -75,12 +74,12 @@ impl Policy {
     fn state(&self, decision: Decision) -> HeaderValue {
         let remaining = decision.remaining.min(self.requests);
         let reset = decision.reset.as_millis().div_ceil(1000).max(1);
-        let mut buffer = Cursor::new([0; 80]);
-        write!(buffer, "\"default\";r={remaining};t={reset}")
-            .expect("two numbers are shorter than 80 bytes");
-        let length = usize::try_from(buffer.position()).unwrap_or(0);
-        HeaderValue::from_bytes(&buffer.get_ref()[..length])
-            .expect("text and numbers are visible ASCII")
+        let mut text = Vec::with_capacity(48);
+        text.extend_from_slice(b"\"default\";r=");
+        push_decimal(&mut text, remaining.into());
+        text.extend_from_slice(b";t=");
+        push_decimal(&mut text, u64::try_from(reset).unwrap_or(u64::MAX));
+        HeaderValue::try_from(text).expect("text and numbers are visible ASCII")
     }
 }
 

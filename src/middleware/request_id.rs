@@ -46,18 +46,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut call: Call) -> Self::Future {
+    fn call(&mut self, call: Call) -> Self::Future {
         let context = call.context.clone();
-        let headers = call.request.headers_mut();
-        let id = context
-            .request_id
-            .get_or_init(|| {
-                let trusted = self.trusted.contains(context.connection.peer.ip());
-                let taken = trusted.then(|| take(headers)).flatten();
-                taken.unwrap_or_else(make)
-            })
-            .clone();
-        headers.insert(X_REQUEST_ID, id);
+        context.request_id.get_or_init(|| {
+            let trusted = self.trusted.contains(context.connection.peer.ip());
+            let taken = trusted.then(|| take(call.request.headers())).flatten();
+            taken.unwrap_or_else(make)
+        });
         RequestIdFuture {
             inner: self.inner.call(call),
             context,
@@ -104,14 +99,16 @@ fn is_valid(id: &[u8]) -> bool {
 
 /// 128 random bits in hex. It need not be secret, only different.
 fn make() -> HeaderValue {
-    let random = fastrand::u128(..);
     let mut text = [0; 32];
-    for (index, digit) in text.iter_mut().enumerate() {
-        let nibble = usize::try_from(random >> (4 * index) & 0xf).unwrap_or(0);
-        *digit = b"0123456789abcdef"[nibble];
+    let random = fastrand::u128(..).to_be_bytes();
+    for (digits, byte) in text.chunks_exact_mut(2).zip(random) {
+        digits[0] = DIGITS[usize::from(byte >> 4)];
+        digits[1] = DIGITS[usize::from(byte & 0xf)];
     }
     HeaderValue::from_bytes(&text).expect("hex digits are visible ASCII")
 }
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {

@@ -126,26 +126,24 @@ where
 }
 
 #[tokio::test]
-async fn carries_one_request_id_to_the_backend_and_back() {
-    let handler = handler(None);
-    let seen = handler.seen.clone();
-    let mut stack = stack(settings(None), handler);
+async fn answers_with_the_request_id_that_handlers_and_log_are_given() {
+    let mut stack = stack(settings(None), handler(None));
     let forged = call(
         [203, 0, 113, 9],
         &[("x-request-id", "forged")],
         Body::empty(),
     );
+    let context = forged.context.clone();
     let response = send(&mut stack, forged).await;
     let id = &response.headers()["x-request-id"];
     assert_eq!(id.len(), 32);
-    assert_eq!(&seen.borrow()[0]["x-request-id"], id);
+    assert_eq!(context.request_id.get(), Some(id));
     let fields = [
         ("x-request-id", "from-the-edge"),
         ("x-request-id", "second"),
     ];
     let response = send(&mut stack, call([10, 0, 0, 1], &fields, Body::empty())).await;
     assert_eq!(response.headers()["x-request-id"], "from-the-edge");
-    assert_eq!(seen.borrow()[1].get_all("x-request-id").iter().count(), 1);
     let invalid = call([10, 0, 0, 1], &[("x-request-id", "a\"b")], Body::empty());
     assert_eq!(
         send(&mut stack, invalid).await.headers()["x-request-id"].len(),

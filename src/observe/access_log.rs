@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use http::Version;
+
 use crate::{
     config::log::{Access, Format},
     message::context::RequestContext,
@@ -66,6 +68,17 @@ impl AccessLog {
             Format::Json => json::push_line(out, record, self.queries),
             Format::Combined => combined::push_line(out, record, self.queries),
         });
+    }
+}
+
+/// As it stands in a request line.
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
     }
 }
 

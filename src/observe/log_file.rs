@@ -26,8 +26,8 @@ mod sink;
 
 /// A line waits at most this long for its write.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
-/// Bytes that are worth a write at once.
-const BATCH: usize = 16 * 1024;
+/// Bytes that are worth a write at once: waking the writer costs as much as some requests.
+const BATCH: usize = 64 * 1024;
 /// How long the end waits for the last write.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes that a worker may have waiting.

@@ -7,17 +7,14 @@
 use std::{
     future::poll_fn,
     io,
-    pin::{Pin, pin},
+    pin::pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::{BufMut as _, BytesMut};
-use http::{HeaderMap, Method, StatusCode};
-use tokio::{
-    io::AsyncReadExt as _,
-    time::{Instant, Sleep},
-};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::{Method, StatusCode};
+use tokio::io::AsyncReadExt as _;
 
 use crate::{
     message::body::{Body, BodyError},
@@ -26,6 +23,7 @@ use crate::{
             body::ResponseBody,
             decode::{Head, Malformed, framing::Decoder},
             encode::{Framing, Outgoing, WriteError},
+            timer::Timer,
         },
         connector::Stream,
     },
@@ -34,6 +32,10 @@ use crate::{
 pub mod body;
 pub mod decode;
 pub mod encode;
+mod timer;
+
+/// Room for the field that frames a body, and the end of the head.
+const FRAMING: usize = 64;
 
 /// First read of a response; most heads and small bodies fit.
 const FIRST_READ: usize = 8 * 1024;
@@ -47,6 +49,20 @@ pub struct Connection {
     pub buffer: BytesMut,
     /// It carried a request before.
     pub reused: bool,
+    /// Deadlines of the exchange that it carries.
+    timer: Timer,
+}
+
+impl Connection {
+    /// A fresh connection.
+    pub fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+            reused: false,
+            timer: Timer::default(),
+        }
+    }
 }
 
 /// Deadlines of one exchange.
@@ -65,10 +81,9 @@ pub struct Deadlines {
 pub struct Request<'a> {
     /// Method.
     pub method: &'a Method,
-    /// Path and query.
-    pub target: &'a str,
-    /// Every field that the backend is to see.
-    pub headers: &'a HeaderMap,
+    /// Request line and every field that the backend is to see, each with its line end; without those
+    /// that frame the body, which are the client's to write.
+    pub head: &'a [u8],
     /// Whether it asks for an upgrade, so that 101 is an answer.
     pub upgrade: bool,
 }
@@ -76,10 +91,12 @@ pub struct Request<'a> {
 /// What came back.
 #[derive(Debug)]
 pub enum Answer {
-    /// A response; its body owns the connection.
-    Response(Box<(Head, ResponseBody)>),
+    /// A response that is here to its last byte, with the connection if it can carry another request.
+    Whole(Head, Bytes, Option<Connection>),
+    /// A response whose body owns the connection until its end.
+    Streamed(Head, Box<ResponseBody>),
     /// 101: the connection is the caller's, with bytes that may have been read already.
-    Upgraded(Box<(Head, Connection)>),
+    Upgraded(Head, Connection),
 }
 
 /// Why no response head came.
@@ -125,34 +142,24 @@ pub async fn send(
     deadlines: Deadlines,
 ) -> Result<Answer, Failure> {
     let framing = Framing::of(request.method, &body);
-    let mut head = BytesMut::with_capacity(1024);
-    encode::head(
-        &mut head,
-        request.method,
-        request.target,
-        request.headers,
-        framing,
-    );
+    let mut head = BytesMut::with_capacity(request.head.len() + FRAMING);
+    head.extend_from_slice(request.head);
+    encode::end(&mut head, framing);
     let mut exchange = Exchange::new(
         connection,
         Outgoing::new(head, body, framing),
         deadlines.idle,
     );
-    let mut timer = Timer::default();
-    let result = poll_fn(|cx| exchange.poll_head(cx, request.upgrade, deadlines, &mut timer)).await;
+    let result = poll_fn(|cx| exchange.poll_head(cx, request.upgrade, deadlines)).await;
     let accepted = result.and_then(|head| {
         let decoder = Decoder::of(request.method, &head).map_err(Cause::Malformed)?;
         Ok((head, decoder))
     });
     match accepted {
         Ok((head, _)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-            Ok(Answer::Upgraded(Box::new((head, exchange.connection))))
+            Ok(Answer::Upgraded(head, exchange.connection))
         }
-        Ok((head, decoder)) => {
-            let keep_alive = head.keep_alive && !decoder.is_until_close();
-            let body = ResponseBody::new(exchange, decoder, keep_alive);
-            Ok(Answer::Response(Box::new((head, body))))
-        }
+        Ok((head, decoder)) => Ok(exchange.answer(head, decoder)),
         Err(cause) => Err(exchange.fail(cause)),
     }
 }
@@ -185,9 +192,22 @@ impl Exchange {
         self.broken.is_none() && self.outgoing.is_complete()
     }
 
-    /// Longest time between two pieces of a body.
-    pub fn idle(&self) -> Duration {
-        self.idle
+    /// The answer with this head. Most answers of an application come with their head in one read:
+    /// they need no body that lives on, and the connection is free at once.
+    fn answer(mut self, head: Head, decoder: Decoder) -> Answer {
+        self.connection.timer.clear();
+        let keep_alive = head.keep_alive && !decoder.is_until_close();
+        if let Some(body) = decoder.whole(&mut self.connection.buffer) {
+            return Answer::Whole(head, body, self.release(keep_alive));
+        }
+        let body = ResponseBody::new(self, decoder, keep_alive);
+        Answer::Streamed(head, Box::new(body))
+    }
+
+    /// The connection, after the end of a response, if it can carry another request.
+    fn release(self, keep_alive: bool) -> Option<Connection> {
+        let is_clean = keep_alive && self.is_sent() && self.connection.buffer.is_empty();
+        is_clean.then_some(self.connection)
     }
 
     fn fail(self, cause: Cause) -> Failure {
@@ -205,7 +225,6 @@ impl Exchange {
         cx: &mut Context<'_>,
         upgrade: bool,
         deadlines: Deadlines,
-        timer: &mut Timer,
     ) -> Poll<Result<Head, Cause>> {
         loop {
             let progress = self.poll_write(cx);
@@ -220,7 +239,7 @@ impl Exchange {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Cause::Backend(error))),
                 Poll::Pending => {
                     if progress {
-                        timer.clear();
+                        self.connection.timer.clear();
                     }
                     let (limit, cause) = if self.outgoing.is_complete() {
                         (deadlines.header, Cause::HeaderTimeout)
@@ -229,7 +248,7 @@ impl Exchange {
                     } else {
                         (Some(deadlines.idle), Cause::BackendStalled)
                     };
-                    ready!(timer.poll(cx, limit));
+                    ready!(self.connection.timer.poll(cx, limit));
                     return Poll::Ready(Err(cause));
                 }
             }
@@ -286,36 +305,5 @@ impl Exchange {
         buffer.reserve(room);
         // The future keeps no state of its own, so it may be made anew at each poll.
         pin!(stream.read_buf(&mut buffer.limit(room))).poll(cx)
-    }
-}
-
-/// A timer that costs nothing until it is waited for.
-#[derive(Debug, Default)]
-pub struct Timer(Option<(Duration, Pin<Box<Sleep>>)>);
-
-impl Timer {
-    /// Starts anew at the next wait.
-    pub fn clear(&mut self) {
-        self.0 = None;
-    }
-
-    /// Ready when `limit` has passed since the first wait with this limit; never without one.
-    pub fn poll(&mut self, cx: &mut Context<'_>, limit: Option<Duration>) -> Poll<()> {
-        let Some(limit) = limit else {
-            return Poll::Pending;
-        };
-        // Another limit: what is waited for is another thing.
-        if self
-            .0
-            .as_ref()
-            .is_some_and(|(running, _)| *running != limit)
-        {
-            self.clear();
-        }
-        let (_, sleep) = self.0.get_or_insert_with(|| {
-            let end = Instant::now() + limit;
-            (limit, Box::pin(tokio::time::sleep_until(end)))
-        });
-        sleep.as_mut().poll(cx)
     }
 }

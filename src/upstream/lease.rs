@@ -2,7 +2,6 @@
 
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
 use tokio::time::timeout;
 
 use crate::upstream::{Upstream, backend::Backend, client::Connection, pool::Demand};
@@ -58,15 +57,14 @@ impl Lease {
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         self.backend().metrics().connected();
-        Ok(Connection {
-            stream,
-            buffer: BytesMut::new(),
-            reused: false,
-        })
+        Ok(Connection::new(stream))
     }
 
-    /// Keeps `connection` for the next request of `worker`, for at most `life`.
+    /// Keeps `connection` for the next request of `worker`, for at most `life`; not at all for a life of zero.
     pub fn give_back(self, connection: Connection, worker: usize, life: Duration) {
+        if life.is_zero() {
+            return;
+        }
         let size = self.upstream.config.pool.size;
         self.backend()
             .with_pool(worker, |pool| pool.put(connection, life, size));

@@ -51,12 +51,10 @@ impl Pool {
             if stale && now < idle.until {
                 return None;
             }
-            let idle = self.idle.pop()?;
+            let mut idle = self.idle.pop()?;
             if now < idle.until && idle.connection.stream.is_quiet() {
-                return Some(Connection {
-                    reused: true,
-                    ..idle.connection
-                });
+                idle.connection.reused = true;
+                return Some(idle.connection);
             }
         }
         None
@@ -119,7 +117,6 @@ pub fn idle_life(configured: Duration, keep_alive: Option<&http::HeaderValue>) -
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
     use http::HeaderValue;
     use tokio::{
         io::AsyncWriteExt as _,
@@ -135,12 +132,7 @@ mod tests {
             .await
             .unwrap();
         let far = listener.accept().await.unwrap().0;
-        let connection = Connection {
-            stream: Stream::Tcp(near),
-            buffer: BytesMut::new(),
-            reused: false,
-        };
-        (connection, far)
+        (Connection::new(Stream::Tcp(near)), far)
     }
 
     async fn settle() {

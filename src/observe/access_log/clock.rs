@@ -8,6 +8,8 @@ use std::{
 
 use time::OffsetDateTime;
 
+use crate::message::text::push_padded;
+
 thread_local! {
     // Owns nothing, so that it still works while its thread ends.
     static NOW: RefCell<Now> = const { RefCell::new(Now::UNKNOWN) };
@@ -41,8 +43,8 @@ impl Now {
     /// Appends `2026-11-24T03:23:05.123Z` (RFC 3339).
     pub(super) fn push_rfc3339(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.rfc3339);
-        // A vector takes every write.
-        let _ = write!(out, "{:03}Z", self.millisecond);
+        push_padded::<3>(out, self.millisecond.into());
+        out.push(b'Z');
     }
 
     /// Appends `24/Nov/2026:03:23:05 +0000`.

@@ -1,20 +1,22 @@
 //! A line in Apache's combined format: `%h - - %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`.
 
-use std::io::Write as _;
-
 use http::HeaderValue;
 
-use crate::observe::access_log::{
-    Record, clock,
-    escape::push_apache,
-    redact::{Queries, push_query, push_referer},
+use crate::{
+    message::text::{push_address, push_decimal},
+    observe::access_log::{
+        Record, clock,
+        escape::push_apache,
+        protocol,
+        redact::{Queries, push_query, push_referer},
+    },
 };
 
 /// Appends one line.
 pub(super) fn push_line(out: &mut Vec<u8>, record: &Record<'_>, queries: Queries) {
     let context = record.context;
-    // A vector takes every write.
-    let _ = write!(out, "{} - - [", context.client_address());
+    push_address(out, context.client_address());
+    out.extend_from_slice(b" - - [");
     clock::with_now(|now| now.push_common(out));
     out.extend_from_slice(b"] \"");
     push_apache(out, context.method.as_str().as_bytes());
@@ -24,12 +26,14 @@ pub(super) fn push_line(out: &mut Vec<u8>, record: &Record<'_>, queries: Queries
         out.push(b'?');
         push_query(out, query.as_bytes(), queries, push_apache);
     }
-    let _ = write!(out, " {:?}\" {} ", context.version, record.status);
+    out.push(b' ');
+    out.extend_from_slice(protocol(context.version).as_bytes());
+    out.extend_from_slice(b"\" ");
+    push_decimal(out, record.status.into());
+    out.push(b' ');
     match record.bytes {
         0 => out.push(b'-'),
-        bytes => {
-            let _ = write!(out, "{bytes}");
-        }
+        bytes => push_decimal(out, bytes),
     }
     out.extend_from_slice(b" \"");
     match &context.referer {

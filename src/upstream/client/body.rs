@@ -14,7 +14,7 @@ use crate::{
     message::body::BodyError,
     upstream::{
         client::{
-            Exchange, Timer,
+            Exchange,
             decode::framing::{Decoder, Piece},
         },
         lease::Lease,
@@ -33,7 +33,6 @@ pub struct ResponseBody {
     /// The connection may be kept when the body has ended.
     keep_alive: bool,
     room: usize,
-    timer: Timer,
     home: Option<Home>,
 }
 
@@ -53,24 +52,18 @@ impl ResponseBody {
             decoder,
             keep_alive,
             room: *READ.start(),
-            timer: Timer::default(),
             home: None,
         }
     }
 
     /// Holds `lease` until the end, and gives the connection back to the pool of `worker` for
     /// `idle_life` then.
-    #[must_use]
-    pub fn hold(mut self, lease: Lease, worker: usize, idle_life: Duration) -> Self {
+    pub fn hold(&mut self, lease: Lease, worker: usize, idle_life: Duration) {
         self.home = Some(Home {
             lease,
             worker,
             idle_life,
         });
-        if self.decoder.is_end() {
-            self.finish();
-        }
-        self
     }
 
     /// The end: the connection goes home if it can carry another request.
@@ -86,9 +79,8 @@ impl ResponseBody {
         let Some(exchange) = self.exchange.take() else {
             return;
         };
-        let clean = self.keep_alive && exchange.is_sent() && exchange.connection.buffer.is_empty();
-        if clean && !idle_life.is_zero() {
-            lease.give_back(exchange.connection, worker, idle_life);
+        if let Some(connection) = exchange.release(self.keep_alive) {
+            lease.give_back(connection, worker, idle_life);
         }
     }
 
@@ -101,16 +93,17 @@ impl ResponseBody {
             match piece.map_err(|malformed| BodyError::Backend(malformed.into()))? {
                 Piece::More => {}
                 piece => {
-                    self.timer.clear();
+                    exchange.connection.timer.clear();
                     return Poll::Ready(Ok(piece));
                 }
             }
             if exchange.poll_write(cx) {
-                self.timer.clear();
+                exchange.connection.timer.clear();
             }
             match exchange.poll_read(cx, self.room) {
                 Poll::Pending => {
-                    ready!(self.timer.poll(cx, Some(exchange.idle())));
+                    let idle = Some(exchange.idle);
+                    ready!(exchange.connection.timer.poll(cx, idle));
                     return Poll::Ready(Err(BodyError::Stalled));
                 }
                 Poll::Ready(Err(error)) => {

@@ -4,13 +4,16 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 pub mod framing;
 
 /// Most header fields of a response.
 const MAX_FIELDS: usize = 128;
+
+/// Room for the fields that are added on the way to the client: growing a map costs more than making it.
+const OWN_FIELDS: usize = 12;
 
 /// Largest response head, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
@@ -61,15 +64,11 @@ pub fn head(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
         .code
         .and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(Malformed("the status code is out of range"))?;
-    let start = buffer.as_ptr() as usize;
-    let places: Places = response
-        .headers
-        .iter()
-        .map(|field| Place::of(field, start))
-        .collect();
     let http11 = response.version == Some(1);
-    let bytes = buffer.split_to(length).freeze();
-    let mut headers = places.headers(&bytes)?;
+    // A copy, so that the fields do not hold the connection's buffer, which is large and used again.
+    let bytes = Bytes::copy_from_slice(&buffer[..length]);
+    let mut headers = fields_of(response.headers, buffer, &bytes)?;
+    buffer.advance(length);
     framing::say_length_once(&mut headers);
     let keep_alive = keeps_alive(&headers, http11);
     Ok(Some(Head {
@@ -79,78 +78,27 @@ pub fn head(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
     }))
 }
 
-/// Where a field lies in the head.
-#[derive(Clone, Copy)]
-struct Place {
-    name: (u32, u32),
-    value: (u32, u32),
-}
-
-/// The fields' places, kept while the buffer that `httparse` borrows is given up.
-struct Places {
-    places: [Place; MAX_FIELDS],
-    count: usize,
-}
-
-impl Place {
-    fn of(field: &httparse::Header<'_>, start: usize) -> Self {
-        let range = |bytes: &[u8]| {
-            if bytes.is_empty() {
-                return (0, 0);
-            }
-            let from = bytes.as_ptr() as usize - start;
-            // A head is at most 64 KiB, and httparse's slices lie in it.
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "offsets in a buffer below 4 GiB"
-            )]
-            (from as u32, (from + bytes.len()) as u32)
-        };
-        Self {
-            name: range(field.name.as_bytes()),
-            value: range(field.value),
-        }
-    }
-}
-
-impl FromIterator<Place> for Places {
-    fn from_iter<I: IntoIterator<Item = Place>>(places: I) -> Self {
-        let mut all = Self {
-            places: [Place {
-                name: (0, 0),
-                value: (0, 0),
-            }; MAX_FIELDS],
-            count: 0,
-        };
-        for (slot, place) in all.places.iter_mut().zip(places) {
-            *slot = place;
-            all.count += 1;
-        }
-        all
-    }
-}
-
-impl Places {
-    /// The fields, whose values share `head`'s memory.
-    fn headers(&self, head: &Bytes) -> Result<HeaderMap, Malformed> {
-        let mut headers = HeaderMap::with_capacity(self.count);
-        for place in &self.places[..self.count] {
-            let name = &head[place.name.0 as usize..place.name.1 as usize];
-            let name = HeaderName::from_bytes(name)
-                .map_err(|_| Malformed("a header field name is malformed"))?;
-            // An empty value has no place of its own in the buffer.
-            let value = if place.value.0 >= place.value.1 {
-                HeaderValue::from_static("")
-            } else {
-                HeaderValue::from_maybe_shared(
-                    head.slice(place.value.0 as usize..place.value.1 as usize),
-                )
+/// The fields that `httparse` found in `buffer`, with values that share the memory of `copy`.
+fn fields_of(
+    fields: &[httparse::Header<'_>],
+    buffer: &[u8],
+    copy: &Bytes,
+) -> Result<HeaderMap, Malformed> {
+    let mut headers = HeaderMap::with_capacity(fields.len() + OWN_FIELDS);
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| Malformed("a header field name is malformed"))?;
+        // An empty value has no place of its own in the buffer.
+        let value = if field.value.is_empty() {
+            HeaderValue::from_static("")
+        } else {
+            let start = field.value.as_ptr() as usize - buffer.as_ptr() as usize;
+            HeaderValue::from_maybe_shared(copy.slice(start..start + field.value.len()))
                 .map_err(|_| Malformed("a header field value is malformed"))?
-            };
-            headers.append(name, value);
-        }
-        Ok(headers)
+        };
+        headers.append(name, value);
     }
+    Ok(headers)
 }
 
 fn keeps_alive(headers: &HeaderMap, http11: bool) -> bool {

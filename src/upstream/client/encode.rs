@@ -7,13 +7,14 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, Method};
 use http_body::Body as _;
 use tokio::io::AsyncWrite;
 
 use crate::message::{
     body::{Body, BodyError},
     hop_by_hop::may_trail,
+    text::push_decimal,
 };
 
 /// How the end of a body is told.
@@ -43,52 +44,26 @@ impl Framing {
     }
 }
 
-/// Writes the request line and `headers`; framing fields of `headers` are left out and `framing`'s own written.
-pub fn head(
-    out: &mut BytesMut,
-    method: &Method,
-    target: &str,
-    headers: &HeaderMap,
-    framing: Framing,
-) {
-    out.reserve(target.len() + 64 + headers.len() * 48);
-    out.extend_from_slice(method.as_str().as_bytes());
-    out.extend_from_slice(b" ");
-    out.extend_from_slice(target.as_bytes());
-    out.extend_from_slice(b" HTTP/1.1\r\n");
-    for (name, value) in headers {
-        if !is_framing(name) {
-            field(out, name.as_str(), value.as_bytes());
-        }
-    }
+/// Appends the field that `framing` is told by, if one is, and the end of the head.
+pub fn end(out: &mut BytesMut, framing: Framing) {
     match framing {
         Framing::None => {}
         Framing::Length(length) => {
-            let mut digits = [0; 20];
-            field(out, "content-length", decimal(&mut digits, length));
+            out.extend_from_slice(b"content-length: ");
+            push_decimal(out, length);
+            out.extend_from_slice(b"\r\n");
         }
         Framing::Chunked => field(out, "transfer-encoding", b"chunked"),
     }
     out.extend_from_slice(b"\r\n");
 }
 
-fn is_framing(name: &HeaderName) -> bool {
-    *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING
-}
-
-fn field(out: &mut BytesMut, name: &str, value: &[u8]) {
+/// Appends one field.
+pub fn field(out: &mut BytesMut, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
-}
-
-fn decimal(digits: &mut [u8; 20], number: u64) -> &[u8] {
-    let mut rest = &mut digits[..];
-    // 20 digits hold every u64.
-    let _ = write!(rest, "{number}");
-    let left = rest.len();
-    &digits[..20 - left]
 }
 
 /// A request on its way to the socket: bytes that are framed, and the body they come from.
@@ -322,18 +297,14 @@ fn length_mismatch() -> WriteError {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
 
     async fn written(method: Method, body: Body) -> String {
         let framing = Framing::of(&method, &body);
-        let mut headers = HeaderMap::new();
-        headers.insert("host", HeaderValue::from_static("a"));
-        headers.insert("content-length", HeaderValue::from_static("999"));
-        let mut buffer = BytesMut::new();
-        head(&mut buffer, &method, "/x?y", &headers, framing);
+        let mut buffer = BytesMut::from(format!("{method} /x?y HTTP/1.1\r\nhost: a\r\n").as_str());
+        end(&mut buffer, framing);
         let mut outgoing = Outgoing::new(buffer, body, framing);
         let (mut near, mut far) = tokio::io::duplex(1 << 20);
         std::future::poll_fn(|cx| outgoing.poll_send(cx, &mut near))

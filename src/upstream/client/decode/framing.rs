@@ -94,6 +94,12 @@ impl Decoder {
         matches!(self, Self::End)
     }
 
+    /// The body, if all of it lies in `buffer` and its length is known.
+    pub fn whole(&self, buffer: &mut BytesMut) -> Option<Bytes> {
+        let length = usize::try_from(self.remaining()?).ok()?;
+        (length <= buffer.len()).then(|| buffer.split_to(length).freeze())
+    }
+
     /// Payload bytes still to come, where that is known.
     pub fn remaining(&self) -> Option<u64> {
         match self {
