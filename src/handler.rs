@@ -55,14 +55,8 @@ impl Service<Call> for Handler {
 
     fn call(&mut self, call: Call) -> HandlerFuture {
         match self {
-            Self::Files(files) => {
-                let files = files.clone();
-                Box::pin(async move { files.answer(call).await })
-            }
-            Self::Proxy(proxy) => {
-                let proxy = proxy.clone();
-                Box::pin(async move { proxy.answer(call).await })
-            }
+            Self::Files(files) => files.answer(&call),
+            Self::Proxy(proxy) => Box::pin(proxy.clone().answer(call)),
             Self::Redirect(redirect) => redirect.call(call),
             Self::Respond(respond) => respond.call(call),
             Self::RedirectToHttps(redirect) => redirect.call(call),

@@ -1,6 +1,6 @@
 //! `Router`: host, then path, to whatever is routed. Knows no handler and no socket.
 
-use std::collections::HashMap;
+use fnv::FnvHashMap;
 
 use crate::{
     config::{route::PathPattern, value::HostPattern},
@@ -12,9 +12,10 @@ mod path;
 /// Sites by host and their routes by path.
 #[derive(Debug)]
 pub struct Router<T> {
-    exact: HashMap<Box<str>, usize>,
+    // The keys are the operator's: a request can only look, so it cannot make them fall together.
+    exact: FnvHashMap<Box<str>, usize>,
     /// Keyed by what follows `*.`.
-    wildcard: HashMap<Box<str>, usize>,
+    wildcard: FnvHashMap<Box<str>, usize>,
     /// In the order they were given in.
     sites: Vec<Paths<T>>,
 }
@@ -45,8 +46,8 @@ impl<T> Router<T> {
         sites: impl IntoIterator<Item = (&'a [HostPattern], Vec<(PathPattern, T)>)>,
     ) -> Self {
         let mut router = Self {
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
+            exact: FnvHashMap::default(),
+            wildcard: FnvHashMap::default(),
             sites: Vec::new(),
         };
         for (index, (hosts, routes)) in sites.into_iter().enumerate() {
@@ -62,11 +63,17 @@ impl<T> Router<T> {
         router
     }
 
-    /// The route of a request: the site of `host`, or else `default`, and in it the route of `path`.
+    /// The route of a request: the site of `host`, or else the one that `default` gives, and in it the route
+    /// of `path`.
     ///
     /// `host` is in lower case and without port; `path` is taken byte for byte as it was received.
-    pub fn find(&self, host: &str, default: Option<usize>, path: &str) -> Found<'_, T> {
-        let Some(site) = self.site(host).or(default) else {
+    pub fn find(
+        &self,
+        host: &str,
+        default: impl FnOnce() -> Option<usize>,
+        path: &str,
+    ) -> Found<'_, T> {
+        let Some(site) = self.site(host).or_else(default) else {
             return Found::NoSite;
         };
         match self.sites.get(site).and_then(|paths| paths.find(path)) {
@@ -138,17 +145,17 @@ mod tests {
     #[test]
     fn tells_no_site_from_a_site_without_route() {
         let router = router(&[&[exact("a.example")], &[exact("b.example")]]);
-        assert_eq!(router.find("c.example", None, "/app"), Found::NoSite);
+        assert_eq!(router.find("c.example", || None, "/app"), Found::NoSite);
         assert_eq!(
-            router.find("b.example", None, "/x"),
+            router.find("b.example", || None, "/x"),
             Found::NoRoute { site: 1 }
         );
         let found = Found::Route { site: 1, route: &1 };
-        assert_eq!(router.find("b.example", Some(0), "/app"), found);
+        assert_eq!(router.find("b.example", || Some(0), "/app"), found);
         let default = Found::Route { site: 0, route: &0 };
-        assert_eq!(router.find("c.example", Some(0), "/app"), default);
+        assert_eq!(router.find("c.example", || Some(0), "/app"), default);
         assert_eq!(
-            router.find("c.example", Some(9), "/app"),
+            router.find("c.example", || Some(9), "/app"),
             Found::NoRoute { site: 9 }
         );
     }

@@ -124,8 +124,7 @@ impl Snapshot {
                 .find(|listener| listener.address == address);
             listener.and_then(|listener| listener.default_site)
         };
-        let site = self.router.site(host).or_else(default);
-        match self.router.find(host, site, path) {
+        match self.router.find(host, default, path) {
             Found::Route { route, .. } => Target::Route(*route),
             Found::NoRoute { site } => Target::Miss(Some(site), ErrorKind::NoRoute),
             Found::NoSite => Target::Miss(None, ErrorKind::NoSite),

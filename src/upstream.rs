@@ -165,7 +165,8 @@ impl Upstream {
         };
         let place = self.queue.enter(entry).ok_or(Unavailable::Overloaded)?;
         wanted.waited = true;
-        timeout_at(deadline, self.wait(&place, wanted))
+        // Boxed: it is rare, and would make the future of every request larger.
+        Box::pin(timeout_at(deadline, self.wait(&place, wanted)))
             .await
             .map_err(|_| Unavailable::Expired)
     }

@@ -103,7 +103,7 @@ impl Question {
         )?;
         let router = router(config);
         let default = listener.default_site.filter(|_| listener.tls);
-        let site = match router.find(self.host.name(), default, &self.path) {
+        let site = match router.find(self.host.name(), || default, &self.path) {
             Found::NoSite => {
                 writeln!(
                     text,

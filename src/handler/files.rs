@@ -3,7 +3,7 @@
 //! A path that nobody has is a client-side route only when a navigation asks for it; a missing
 //! asset stays 404.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Uri,
@@ -17,12 +17,8 @@ use crate::{
         release::{Entry, Release},
     },
     config::route::{self, PathPattern},
-    message::{
-        Call, Response,
-        body::Body,
-        error::{ErrorKind, ProxyError},
-        path,
-    },
+    handler::HandlerFuture,
+    message::{Call, Response, body::Body, error::ErrorKind, path},
 };
 
 mod answer;
@@ -63,18 +59,23 @@ impl Files {
     /// [`ErrorKind::BadRequest`] for a path that no honest client sends,
     /// [`ErrorKind::Precondition`], [`ErrorKind::Range`], and [`ErrorKind::Overloaded`] for a large
     /// file that is being replaced.
-    pub async fn answer(&self, call: Call) -> Result<Response, ProxyError> {
-        let request = &call.request;
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(ErrorKind::Method(METHODS).into());
-        }
-        match self.find(request.uri(), request.method(), request.headers())? {
-            Answer::Ready(response) => Ok(response),
-            Answer::Disk(answer) => answer.open().await,
+    pub fn answer(&self, call: &Call) -> HandlerFuture {
+        match self.find(call) {
+            Ok(Answer::Ready(response)) => Box::pin(ready(Ok(response))),
+            Ok(Answer::Disk(answer)) => Box::pin(answer.open()),
+            Err(error) => Box::pin(ready(Err(error.into()))),
         }
     }
 
-    fn find(&self, uri: &Uri, method: &Method, headers: &HeaderMap) -> Result<Answer, ErrorKind> {
+    fn find(&self, call: &Call) -> Result<Answer, ErrorKind> {
+        let (uri, method, headers) = (
+            call.request.uri(),
+            call.request.method(),
+            call.request.headers(),
+        );
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(ErrorKind::Method(METHODS));
+        }
         let release = self.store.release();
         let rest = self.rest(uri.path());
         let name = match path::decode(rest) {

@@ -20,9 +20,10 @@ use crate::{
     observe::metrics::backend::{BackendMetrics, Outcome, RetryReason},
     upstream::{
         Upstream,
-        client::{self, Answer, Cause, Connection, Deadlines, Failure, decode::Head},
+        client::{self, Answer, Cause, Connection, Deadlines, Failure, Sending, decode::Head},
         lease::{Lease, Unavailable, Wanted},
         pool::{self, Demand},
+        sticky::Sticky,
     },
 };
 
@@ -52,11 +53,15 @@ pub struct Proxy {
 struct Pending {
     /// Request line and fields, as [`request::head`] writes them.
     head: BytesMut,
+    /// The map of the request's fields, empty: that of the response is made of its memory.
+    spare: HeaderMap,
     body: Body,
     /// The client's side, when it asks for a WebSocket.
     upgrade: Option<OnUpgrade>,
     context: Rc<RequestContext>,
     wanted: Wanted,
+    /// Whether affinity is asked for.
+    sticks: bool,
     demand: Demand,
     /// `timeout.header`, but for event streams.
     header_timeout: Option<Duration>,
@@ -83,36 +88,43 @@ impl Proxy {
 
     /// Answers with what a backend says.
     ///
+    /// What needs no wait is done before the future is made: it would hold the whole request until its end.
+    ///
     /// # Errors
     /// No backend gave an answer.
-    pub async fn answer(&self, call: Call) -> Result<Response, ProxyError> {
+    pub fn answer(
+        self: Rc<Self>,
+        call: Call,
+    ) -> impl Future<Output = Result<Response, ProxyError>> {
         let mut pending = self.prepare(call);
         self.upstream.budget().deposit();
         let deadline = pending.context.started + self.upstream.config().retry.hold;
         let mut replays = 0;
-        loop {
-            let lease = self.lease(&mut pending, deadline).await?;
-            let mut attempt = Attempt::on(&lease);
-            let Some(connection) = self.connection(&mut pending, &lease).await else {
-                attempt.outcome = Outcome::ConnectFailed;
-                continue;
-            };
-            match self.exchange(&mut pending, connection).await {
-                Ok(answer) => {
-                    attempt.outcome = Outcome::Answered;
-                    return Ok(self.finish(pending, lease, answer));
-                }
-                Err(mut failure) => {
-                    attempt.outcome = outcome(&failure.cause);
-                    let again = replays < MAX_REPLAYS
-                        && replay::may_replay(&pending.context.method, &failure)
-                        && self.upstream.budget().withdraw();
-                    let Some(body) = failure.body.take().filter(|_| again) else {
-                        return Err(give_up(failure));
-                    };
-                    replays += 1;
-                    self.replay(&mut pending, &lease, &failure);
-                    pending.body = body;
+        async move {
+            loop {
+                let lease = self.lease(&mut pending, deadline).await?;
+                let mut attempt = Attempt::on(&lease);
+                let Some(connection) = self.connection(&mut pending, &lease).await else {
+                    attempt.outcome = Outcome::ConnectFailed;
+                    continue;
+                };
+                match self.exchange(&mut pending, connection).await {
+                    Ok(answer) => {
+                        attempt.outcome = Outcome::Answered;
+                        return Ok(self.finish(pending, lease, answer));
+                    }
+                    Err(mut failure) => {
+                        attempt.outcome = outcome(&failure.cause);
+                        let again = replays < MAX_REPLAYS
+                            && replay::may_replay(&pending.context.method, &failure)
+                            && self.upstream.budget().withdraw();
+                        let Some(body) = failure.body.take().filter(|_| again) else {
+                            return Err(give_up(failure));
+                        };
+                        replays += 1;
+                        self.replay(&mut pending, &lease, &failure);
+                        pending.body = body;
+                    }
                 }
             }
         }
@@ -126,12 +138,10 @@ impl Proxy {
         let upgrade =
             hop_by_hop::wants_websocket(request.headers(), request.method(), request.version())
                 .then(|| hyper::upgrade::on(&mut request));
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let headers = &parts.headers;
-        let sticky = self
-            .upstream
-            .sticky()
-            .filter(|sticky| sticky.applies(&context.uri));
+        let sticky = self.sticky(&context);
+        let sticks = sticky.is_some();
         let named = sticky.and_then(|sticky| sticky.read(headers));
         let protocol = upgrade.is_some().then_some(websocket::PROTOCOL);
         // What must not be sent twice takes no connection that the backend may be closing now.
@@ -141,15 +151,27 @@ impl Proxy {
             Demand::Fresh
         };
         let timeout = self.upstream.config().timeout.header;
+        let header_timeout = (!is_event_stream(&context.method, headers)).then_some(timeout);
+        let head = request::head(headers, &context, self.prefix.as_deref(), protocol);
+        parts.headers.clear();
         Pending {
-            head: request::head(headers, &context, self.prefix.as_deref(), protocol),
+            head,
+            spare: parts.headers,
             body,
             upgrade,
             wanted: Wanted::new(context.client_address(), named),
+            sticks,
             demand,
-            header_timeout: (!is_event_stream(&context.method, headers)).then_some(timeout),
+            header_timeout,
             context,
         }
+    }
+
+    /// The affinity of a request, if it has one.
+    fn sticky(&self, context: &RequestContext) -> Option<&Sticky> {
+        self.upstream
+            .sticky()
+            .filter(|sticky| sticky.applies(&context.uri))
     }
 
     async fn lease(&self, pending: &mut Pending, deadline: Instant) -> Result<Lease, ErrorKind> {
@@ -192,16 +214,13 @@ impl Proxy {
         }
     }
 
-    async fn exchange(
-        &self,
-        pending: &mut Pending,
-        connection: Connection,
-    ) -> Result<Answer, Failure> {
+    fn exchange<'a>(&self, pending: &'a mut Pending, connection: Connection) -> Sending<'a> {
         let timeout = &self.upstream.config().timeout;
-        let head = client::Request {
+        let request = client::Request {
             method: &pending.context.method,
             head: &pending.head,
             upgrade: pending.upgrade.is_some(),
+            spare: std::mem::take(&mut pending.spare),
         };
         let deadlines = Deadlines {
             header: pending.header_timeout,
@@ -209,7 +228,7 @@ impl Proxy {
             stall: self.stall_timeout,
         };
         let body = std::mem::replace(&mut pending.body, Body::empty());
-        client::send(connection, &head, body, deadlines).await
+        client::send(connection, request, body, deadlines)
     }
 
     fn finish(&self, pending: Pending, mut lease: Lease, answer: Answer) -> Response {
@@ -260,7 +279,7 @@ impl Proxy {
         };
         response::prepare(&mut headers, &mapping, &pending.context);
         if let Some(sticky) = self.upstream.sticky()
-            && sticky.applies(&pending.context.uri)
+            && pending.sticks
             && let Some(cookie) = sticky.answer(
                 pending.wanted.sticky,
                 lease.index(),

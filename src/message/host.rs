@@ -24,21 +24,16 @@ impl Host {
             }
             Some(_) => return None,
         };
-        let name = match name.strip_prefix('[') {
+        let name: Arc<str> = match name.strip_prefix('[') {
             Some(rest) => {
                 let literal = rest.strip_suffix(']')?;
-                literal.parse::<std::net::Ipv6Addr>().ok()?.to_string()
+                let address: std::net::Ipv6Addr = literal.parse().ok()?;
+                address.to_string().into()
             }
-            None if is_name(name) => name.trim_end_matches('.').to_ascii_lowercase(),
+            None if is_name(name) => lower_case(name.trim_end_matches('.')),
             None => return None,
         };
-        if name.is_empty() {
-            return None;
-        }
-        Some(Self {
-            name: name.into(),
-            port,
-        })
+        (!name.is_empty()).then_some(Self { name, port })
     }
 
     /// Lower-case name or address.
@@ -94,10 +89,19 @@ fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
             rest => Some((&text[..end], Some(rest.strip_prefix(':')?))),
         };
     }
-    match text.split_once(':') {
+    // A second colon is found in what should be a port.
+    match memchr::memchr(b':', text.as_bytes()) {
         None => Some((text, None)),
-        Some((_, port)) if port.contains(':') => None,
-        Some((name, port)) => Some((name, Some(port))),
+        Some(colon) => Some((&text[..colon], Some(&text[colon + 1..]))),
+    }
+}
+
+/// Nearly every client sends lower case: then there is one copy, not two.
+fn lower_case(name: &str) -> Arc<str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        name.to_ascii_lowercase().into()
+    } else {
+        name.into()
     }
 }
 

@@ -7,8 +7,13 @@ use bytes::BufMut;
 
 /// Digits of the largest `u64`.
 const LONGEST: usize = 20;
-/// Digits and colons of the longest IPv6 address.
-const LONGEST_ADDRESS: usize = 45;
+/// The longest IPv4 address, with a dot behind each octet.
+const LONGEST_V4: usize = 16;
+/// The longest IPv6 address.
+const LONGEST_V6: usize = 45;
+
+/// The digits of each octet, and how many they are.
+const OCTETS: [([u8; 3], usize); 256] = octets();
 
 /// Appends `number` in decimal.
 pub fn push_decimal(out: &mut impl BufMut, number: u64) {
@@ -30,20 +35,23 @@ pub fn push_padded<const N: usize>(out: &mut impl BufMut, mut number: u64) {
 pub fn push_address(out: &mut impl BufMut, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            let [first, rest @ ..] = address.octets();
-            push_decimal(out, first.into());
-            for octet in rest {
-                out.put_u8(b'.');
-                push_decimal(out, octet.into());
+            let mut text = [b'.'; LONGEST_V4];
+            let mut end = 0;
+            for octet in address.octets() {
+                let (digits, count) = OCTETS[usize::from(octet)];
+                text[end..end + 3].copy_from_slice(&digits);
+                text[end + count] = b'.';
+                end += count + 1;
             }
+            out.put_slice(&text[..end - 1]);
         }
         IpAddr::V6(address) => {
-            let mut text = [0; LONGEST_ADDRESS];
+            let mut text = [0; LONGEST_V6];
             let mut rest = &mut text[..];
             // The longest address fits.
             let _ = write!(rest, "{address}");
             let unused = rest.len();
-            out.put_slice(&text[..LONGEST_ADDRESS - unused]);
+            out.put_slice(&text[..LONGEST_V6 - unused]);
         }
     }
 }
@@ -60,6 +68,32 @@ fn decimal(digits: &mut [u8; LONGEST], mut number: u64) -> &[u8] {
         }
     }
 }
+
+const fn octets() -> [([u8; 3], usize); 256] {
+    let mut all = [([b'0'; 3], 1); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let mut rest = octet;
+        let count = if octet > 99 {
+            3
+        } else if octet > 9 {
+            2
+        } else {
+            1
+        };
+        let mut place = count;
+        while place > 0 {
+            place -= 1;
+            all[octet].0[place] = DIGITS[rest % 10];
+            rest /= 10;
+        }
+        all[octet].1 = count;
+        octet += 1;
+    }
+    all
+}
+
+const DIGITS: &[u8; 10] = b"0123456789";
 
 fn last_digit(number: u64) -> u8 {
     b'0' + u8::try_from(number % 10).unwrap_or_default()
@@ -85,7 +119,12 @@ mod tests {
             u64::MAX.to_string()
         );
         let longest = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255";
-        assert_eq!(longest.len(), LONGEST_ADDRESS);
+        assert_eq!(longest.len(), LONGEST_V6);
+        let longest = "255.255.255.255".parse().unwrap();
+        assert_eq!(
+            text(|out| push_address(out, IpAddr::V4(longest))),
+            "255.255.255.255"
+        );
     }
 
     #[test]

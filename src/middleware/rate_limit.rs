@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::BufMut as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tower::Service;
 
@@ -18,6 +19,9 @@ use crate::{
     message::{Call, Response, context::RequestContext, error::ErrorKind, text::push_decimal},
     middleware::error_response,
 };
+
+/// `"default";r=` and a `u32`, `;t=` and a `u64`.
+const LONGEST_STATE: usize = 45;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -74,12 +78,18 @@ impl Policy {
     fn state(&self, decision: Decision) -> HeaderValue {
         let remaining = decision.remaining.min(self.requests);
         let reset = decision.reset.as_millis().div_ceil(1000).max(1);
-        let mut text = Vec::with_capacity(48);
-        text.extend_from_slice(b"\"default\";r=");
-        push_decimal(&mut text, remaining.into());
-        text.extend_from_slice(b";t=");
-        push_decimal(&mut text, u64::try_from(reset).unwrap_or(u64::MAX));
-        HeaderValue::try_from(text).expect("text and numbers are visible ASCII")
+        let mut text = [0; LONGEST_STATE];
+        let mut rest = &mut text[..];
+        rest.put_slice(b"\"default\";r=");
+        push_decimal(&mut rest, remaining.into());
+        rest.put_slice(b";t=");
+        push_decimal(&mut rest, u64::try_from(reset).unwrap_or(u64::MAX));
+        let unused = rest.len();
+        let mut state = HeaderValue::from_bytes(&text[..LONGEST_STATE - unused])
+            .expect("text and numbers are visible ASCII");
+        // HTTP/2 would keep it in its table, where it pushes out what comes again.
+        state.set_sensitive(true);
+        state
     }
 }
 

@@ -76,7 +76,10 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut result = ready!(Pin::new(&mut self.inner).poll(cx));
         if let (Ok(response), Some(id)) = (&mut result, self.context.request_id.get()) {
-            response.headers_mut().insert(X_REQUEST_ID, id.clone());
+            let mut id = id.clone();
+            // HTTP/2 would keep it in its table, where it pushes out what comes again.
+            id.set_sensitive(true);
+            response.headers_mut().insert(X_REQUEST_ID, id);
         }
         Poll::Ready(result)
     }

@@ -5,15 +5,14 @@
 //! needs, and the bare stream can be handed to a tunnel.
 
 use std::{
-    future::poll_fn,
     io,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::io::AsyncReadExt as _;
 
 use crate::{
@@ -86,6 +85,8 @@ pub struct Request<'a> {
     pub head: &'a [u8],
     /// Whether it asks for an upgrade, so that 101 is an answer.
     pub upgrade: bool,
+    /// An empty map whose memory may be used for the fields of the response.
+    pub spare: HeaderMap,
 }
 
 /// What came back.
@@ -132,35 +133,68 @@ pub enum Cause {
 }
 
 /// Sends `request` with `body` and waits for the response head.
-///
-/// # Errors
-/// A [`Failure`] that says what may be done next. The connection is closed then.
-pub async fn send(
+pub fn send(
     connection: Connection,
-    request: &Request<'_>,
+    request: Request<'_>,
     body: Body,
     deadlines: Deadlines,
-) -> Result<Answer, Failure> {
+) -> Sending<'_> {
     let framing = Framing::of(request.method, &body);
     let mut head = BytesMut::with_capacity(request.head.len() + FRAMING);
     head.extend_from_slice(request.head);
     encode::end(&mut head, framing);
-    let mut exchange = Exchange::new(
+    let exchange = Exchange {
         connection,
-        Outgoing::new(head, body, framing),
-        deadlines.idle,
-    );
-    let result = poll_fn(|cx| exchange.poll_head(cx, request.upgrade, deadlines)).await;
-    let accepted = result.and_then(|head| {
-        let decoder = Decoder::of(request.method, &head).map_err(Cause::Malformed)?;
-        Ok((head, decoder))
-    });
-    match accepted {
-        Ok((head, _)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-            Ok(Answer::Upgraded(head, exchange.connection))
-        }
-        Ok((head, decoder)) => Ok(exchange.answer(head, decoder)),
-        Err(cause) => Err(exchange.fail(cause)),
+        outgoing: Outgoing::new(head, body, framing),
+        spare: request.spare,
+        broken: None,
+        answered: false,
+        idle: deadlines.idle,
+    };
+    Sending {
+        exchange: Some(exchange),
+        method: request.method,
+        upgrade: request.upgrade,
+        deadlines,
+    }
+}
+
+/// A request on its way, until its response head has come. An own future rather than an async block,
+/// which would hold its arguments twice.
+///
+/// # Errors
+/// A [`Failure`] that says what may be done next. The connection is closed then.
+#[derive(Debug)]
+pub struct Sending<'a> {
+    exchange: Option<Exchange>,
+    method: &'a Method,
+    upgrade: bool,
+    deadlines: Deadlines,
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<Answer, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Some(exchange) = &mut this.exchange else {
+            return Poll::Pending;
+        };
+        let result = ready!(exchange.poll_head(cx, this.upgrade, this.deadlines));
+        let Some(exchange) = this.exchange.take() else {
+            return Poll::Pending;
+        };
+        let accepted = result.and_then(|head| {
+            let decoder = Decoder::of(this.method, &head).map_err(Cause::Malformed)?;
+            Ok((head, decoder))
+        });
+        Poll::Ready(match accepted {
+            Ok((head, _)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                Ok(Answer::Upgraded(head, exchange.connection))
+            }
+            Ok((head, decoder)) => Ok(exchange.answer(head, decoder)),
+            Err(cause) => Err(exchange.fail(cause)),
+        })
     }
 }
 
@@ -170,6 +204,8 @@ pub struct Exchange {
     /// The connection.
     pub connection: Connection,
     outgoing: Outgoing,
+    /// An empty map, for the fields of the response.
+    spare: HeaderMap,
     /// The request's side failed; what the backend already said may still be read.
     broken: Option<WriteError>,
     answered: bool,
@@ -177,16 +213,6 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    fn new(connection: Connection, outgoing: Outgoing, idle: Duration) -> Self {
-        Self {
-            connection,
-            outgoing,
-            broken: None,
-            answered: false,
-            idle,
-        }
-    }
-
     /// The whole request was written.
     pub fn is_sent(&self) -> bool {
         self.broken.is_none() && self.outgoing.is_complete()
@@ -262,7 +288,7 @@ impl Exchange {
     /// before it end here, however many came in one read.
     fn final_head(&mut self, upgrade: bool) -> Option<Result<Head, Cause>> {
         loop {
-            match decode::head(&mut self.connection.buffer) {
+            match decode::head(&mut self.connection.buffer, &mut self.spare) {
                 Err(malformed) => return Some(Err(Cause::Malformed(malformed))),
                 Ok(None) => return None,
                 Ok(Some(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS && !upgrade => {
@@ -271,7 +297,11 @@ impl Exchange {
                 }
                 Ok(Some(head))
                     if head.status.is_informational()
-                        && head.status != StatusCode::SWITCHING_PROTOCOLS => {}
+                        && head.status != StatusCode::SWITCHING_PROTOCOLS =>
+                {
+                    self.spare = head.headers;
+                    self.spare.clear();
+                }
                 Ok(Some(head)) => return Some(Ok(head)),
             }
         }

@@ -53,7 +53,8 @@ impl Lease {
     /// What the last address said, or `TimedOut`.
     pub async fn connect(&self) -> io::Result<Connection> {
         let connecting = self.upstream.connector.connect(self.backend());
-        let stream = timeout(self.upstream.config.timeout.connect, connecting)
+        // Boxed: it is rare, and would make the future of every request larger.
+        let stream = Box::pin(timeout(self.upstream.config.timeout.connect, connecting))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         self.backend().metrics().connected();

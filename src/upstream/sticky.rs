@@ -178,11 +178,13 @@ fn cookie_name(upstream: &str) -> String {
 
 /// Socket.IO's own path, or the query of its transport under another path.
 fn is_socket_io(uri: &Uri) -> bool {
-    let by_path = uri.path().split('/').any(|it| it == "socket.io");
+    let mut segments = uri.path().as_bytes().split(|byte| *byte == b'/');
+    let by_path = segments.any(|it| it == b"socket.io");
     let by_query = || {
-        let query = uri.query().unwrap_or_default();
-        let has = |key: &str| query.split('&').any(|it| it.starts_with(key));
-        has("EIO=") && has("transport=")
+        uri.query().is_some_and(|query| {
+            let has = |key: &str| query.split('&').any(|it| it.starts_with(key));
+            has("EIO=") && has("transport=")
+        })
     };
     by_path || by_query()
 }

@@ -98,7 +98,7 @@ async fn send(
     };
     let context = Rc::new(RequestContext::new(Rc::new(connection), &request, None));
     files
-        .answer(Call { request, context })
+        .answer(&Call { request, context })
         .await
         .map_err(|error| error.kind)
 }

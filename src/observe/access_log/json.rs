@@ -30,8 +30,10 @@ pub(super) fn push_line(out: &mut Vec<u8>, record: &Record<'_>, queries: Queries
     push(out, ",\"client\":\"");
     push_address(out, context.client_address());
     out.push(b'"');
-    let method = context.method.as_str().as_bytes();
-    push_text(out, ",\"method\":", Some(method));
+    push(out, ",\"method\":\"");
+    // A token (RFC 9110 section 5.6.2) has nothing to escape.
+    push(out, context.method.as_str());
+    push(out, "\"");
     let host = context.host.as_ref().map(|host| host.name().as_bytes());
     push_text(out, ",\"host\":", host);
     push_text(out, ",\"path\":", Some(context.uri.path().as_bytes()));
@@ -40,8 +42,9 @@ pub(super) fn push_line(out: &mut Vec<u8>, record: &Record<'_>, queries: Queries
         push_query(out, query.as_bytes(), queries, push_json);
         out.push(b'"');
     }
-    let protocol = protocol(context.version).as_bytes();
-    push_text(out, ",\"protocol\":", Some(protocol));
+    push(out, ",\"protocol\":\"");
+    push(out, protocol(context.version));
+    push(out, "\"");
     let tls = context.connection.tls.as_ref();
     push_text(out, ",\"tls\":", tls.map(|tls| tls.version.as_bytes()));
     push_number(out, ",\"status\":", record.status.into());

@@ -34,11 +34,12 @@ pub struct Head {
     pub keep_alive: bool,
 }
 
-/// Takes a complete head off the front of `buffer`; `None` when more bytes are needed.
+/// Takes a complete head off the front of `buffer`; `None` when more bytes are needed. `spare` is an
+/// empty map, whose memory the head's fields take.
 ///
 /// # Errors
 /// The bytes are not HTTP/1, or the head is larger than [`MAX_HEAD`].
-pub fn head(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
+pub fn head(buffer: &mut BytesMut, spare: &mut HeaderMap) -> Result<Option<Head>, Malformed> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -67,7 +68,8 @@ pub fn head(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
     let http11 = response.version == Some(1);
     // A copy, so that the fields do not hold the connection's buffer, which is large and used again.
     let bytes = Bytes::copy_from_slice(&buffer[..length]);
-    let mut headers = fields_of(response.headers, buffer, &bytes)?;
+    let mut headers = std::mem::take(spare);
+    read_fields(&mut headers, response.headers, buffer, &bytes)?;
     buffer.advance(length);
     framing::say_length_once(&mut headers);
     let keep_alive = keeps_alive(&headers, http11);
@@ -78,13 +80,14 @@ pub fn head(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
     }))
 }
 
-/// The fields that `httparse` found in `buffer`, with values that share the memory of `copy`.
-fn fields_of(
+/// Adds the fields that `httparse` found in `buffer`, with values that share the memory of `copy`.
+fn read_fields(
+    headers: &mut HeaderMap,
     fields: &[httparse::Header<'_>],
     buffer: &[u8],
     copy: &Bytes,
-) -> Result<HeaderMap, Malformed> {
-    let mut headers = HeaderMap::with_capacity(fields.len() + OWN_FIELDS);
+) -> Result<(), Malformed> {
+    headers.reserve(fields.len() + OWN_FIELDS);
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes())
             .map_err(|_| Malformed("a header field name is malformed"))?;
@@ -98,7 +101,7 @@ fn fields_of(
         };
         headers.append(name, value);
     }
-    Ok(headers)
+    Ok(())
 }
 
 fn keeps_alive(headers: &HeaderMap, http11: bool) -> bool {

@@ -6,8 +6,12 @@ use super::{
     *,
 };
 
+fn read(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
+    head(buffer, &mut HeaderMap::new())
+}
+
 fn parse(text: &str) -> Head {
-    head(&mut BytesMut::from(text)).unwrap().unwrap()
+    read(&mut BytesMut::from(text)).unwrap().unwrap()
 }
 
 fn decoder(text: &str) -> Result<Decoder, Malformed> {
@@ -38,7 +42,7 @@ fn decode_all(
 #[test]
 fn reads_a_head_and_leaves_what_follows() {
     let mut buffer = BytesMut::from("HTTP/1.1 200 OK\r\nA: b\r\nEmpty:\r\nA: c\r\n\r\nrest");
-    let head = head(&mut buffer).unwrap().unwrap();
+    let head = read(&mut buffer).unwrap().unwrap();
     assert_eq!(head.status, StatusCode::OK);
     let values: Vec<_> = head.headers.get_all("a").iter().collect();
     assert_eq!(values, ["b", "c"]);
@@ -50,12 +54,12 @@ fn reads_a_head_and_leaves_what_follows() {
 #[test]
 fn waits_for_a_whole_head_and_refuses_an_endless_one() {
     assert!(
-        head(&mut BytesMut::from("HTTP/1.1 200 OK\r\nA: b\r\n"))
+        read(&mut BytesMut::from("HTTP/1.1 200 OK\r\nA: b\r\n"))
             .unwrap()
             .is_none()
     );
     let endless = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(MAX_HEAD));
-    assert!(head(&mut BytesMut::from(endless.as_str())).is_err());
+    assert!(read(&mut BytesMut::from(endless.as_str())).is_err());
 }
 
 #[test]
@@ -146,11 +150,11 @@ proptest! {
 
     #[test]
     fn foreign_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), step in 1usize..20) {
-        let _ = head(&mut BytesMut::from(&bytes[..]));
+        let _ = read(&mut BytesMut::from(&bytes[..]));
         let _ = decode_all(Decoder::Chunked(Chunk::Size), &bytes, step);
         let mut with_line = b"HTTP/1.1 200 OK\r\n".to_vec();
         with_line.extend_from_slice(&bytes);
-        if let Ok(Some(head)) = head(&mut BytesMut::from(&with_line[..])) {
+        if let Ok(Some(head)) = read(&mut BytesMut::from(&with_line[..])) {
             let _ = Decoder::of(&Method::GET, &head);
         }
     }
