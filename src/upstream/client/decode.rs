@@ -71,6 +71,10 @@ pub fn head(buffer: &mut BytesMut, spare: &mut HeaderMap) -> Result<Option<Head>
     let mut headers = std::mem::take(spare);
     read_fields(&mut headers, response.headers, buffer, &bytes)?;
     buffer.advance(length);
+    // Its framing is faulty (RFC 9112 section 6.1).
+    if !http11 && headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(Malformed("an HTTP/1.0 response has a transfer coding"));
+    }
     framing::say_length_once(&mut headers);
     let keep_alive = keeps_alive(&headers, http11);
     Ok(Some(Head {
@@ -104,23 +108,21 @@ fn read_fields(
     Ok(())
 }
 
+/// `close` counts whatever else is said (RFC 9112 section 9.3), and so does what is not a list of tokens.
 fn keeps_alive(headers: &HeaderMap, http11: bool) -> bool {
-    let has = |token: &str| {
-        headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| {
-                value
-                    .split(',')
-                    .any(|part| part.trim().eq_ignore_ascii_case(token))
-            })
-    };
-    if http11 {
-        !has("close")
-    } else {
-        has("keep-alive")
+    let mut keeps = http11;
+    for value in headers.get_all(header::CONNECTION) {
+        let Ok(text) = value.to_str() else {
+            return false;
+        };
+        for token in text.split(',').map(str::trim) {
+            if token.eq_ignore_ascii_case("close") {
+                return false;
+            }
+            keeps |= token.eq_ignore_ascii_case("keep-alive");
+        }
     }
+    keeps
 }
 
 #[cfg(test)]

@@ -195,10 +195,12 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
         if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
             return Err(malformed);
         }
+        // Lengths that do not fit are nobody's; the largest that do mean something else to others.
         let number = value
             .to_str()
             .ok()
             .and_then(|text| text.parse().ok())
+            .filter(|number| *number <= i64::MAX.unsigned_abs())
             .ok_or(malformed)?;
         if length.is_some_and(|before| before != number) {
             return Err(Malformed("the response has two Content-Lengths"));
@@ -234,18 +236,25 @@ fn chunk_size(buffer: &mut BytesMut) -> Result<Option<u64>, Malformed> {
     let line = buffer[..end]
         .strip_suffix(b"\r")
         .ok_or(Malformed("a chunk size line ends in a bare LF"))?;
-    let digits = line
-        .split(|byte| matches!(byte, b';' | b' ' | b'\t'))
-        .next()
-        .unwrap_or_default();
-    if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
+    let length = line.iter().take_while(|it| it.is_ascii_hexdigit()).count();
+    let (digits, extensions) = line.split_at(length);
+    if digits.is_empty() || !are_extensions(extensions) {
         return Err(Malformed("a chunk size is malformed"));
+    }
+    if digits.len() > 15 {
+        return Err(Malformed("a chunk size has more than 15 digits"));
     }
     let size = digits
         .iter()
         .fold(0, |size, digit| size << 4 | u64::from(hex(*digit)));
     buffer.advance(end + 1);
     Ok(Some(size))
+}
+
+/// Whether nothing, or `;` and anything on the same line, follows a chunk's size (RFC 9112 section 7.1.1). Space
+/// before it is bad, but in use.
+fn are_extensions(text: &[u8]) -> bool {
+    matches!(text.trim_ascii_start(), [] | [b';', ..]) && !text.contains(&b'\r')
 }
 
 fn hex(digit: u8) -> u8 {
@@ -276,8 +285,15 @@ fn trailers(buffer: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
             (length, headers)
         }
         Ok(httparse::Status::Partial) if buffer.len() < MAX_TRAILERS => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Malformed("the trailer section has more than 32 fields"));
+        }
         Ok(httparse::Status::Partial) | Err(_) => return Err(malformed),
     };
+    // Another reader may see another end of the section there.
+    if memchr::memchr_iter(b'\n', &buffer[..length]).any(|at| !buffer[..at].ends_with(b"\r")) {
+        return Err(Malformed("the trailer section has a bare LF"));
+    }
     buffer.advance(length);
     Ok(Some(headers))
 }

@@ -70,12 +70,35 @@ fn knows_when_a_connection_ends() {
 }
 
 #[test]
+fn never_keeps_a_connection_that_is_to_be_closed() {
+    let text = "HTTP/1.0 200 OK\r\nConnection: keep-alive, close\r\n\r\n";
+    assert!(!parse(text).keep_alive);
+    let mut text = BytesMut::from(&b"HTTP/1.1 200 OK\r\nConnection: \xff, close\r\n\r\n"[..]);
+    assert!(!read(&mut text).unwrap().unwrap().keep_alive);
+}
+
+#[test]
+fn refuses_a_transfer_coding_in_http_1_0() {
+    let text = "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert!(read(&mut BytesMut::from(text)).is_err());
+}
+
+#[test]
+fn refuses_trailers_that_end_in_a_bare_line_feed() {
+    for text in ["0\r\n\n", "0\r\nA: b\n\r\n", "0\r\nA: b\r\n\n"] {
+        let decoded = decode_all(Decoder::Chunked(Chunk::Size), text.as_bytes(), 100);
+        assert!(decoded.is_err(), "{text:?}");
+    }
+}
+
+#[test]
 fn refuses_framing_that_can_be_read_two_ways() {
     for fields in [
         "Transfer-Encoding: chunked\r\nContent-Length: 3",
         "Content-Length: 3\r\nContent-Length: 4",
         "Content-Length: +3",
         "Content-Length: 3, 3",
+        "Content-Length: 18446744073709551615",
         "Transfer-Encoding: gzip, chunked",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
     ] {
@@ -124,6 +147,9 @@ fn refuses_malformed_chunks() {
         "3\r\nabcd\r\n",
         "1111111111111111\r\n",
         ";\r\n",
+        "3 4\r\nabc\r\n",
+        "3 x\r\nabc\r\n",
+        "3;a\rb\r\nabc\r\n",
         "\r\n",
     ] {
         assert!(
