@@ -337,3 +337,6 @@ impl Exchange {
         pin!(stream.read_buf(&mut buffer.limit(room))).poll(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;
