@@ -21,3 +21,11 @@ check:
 bench *ARGS:
     cargo build --release
     ./benches/load/run {{ARGS}}
+
+# Times every operation by itself; give a part of a name to choose.
+micro *ARGS:
+    cargo bench --bench micro -- {{ARGS}}
+
+# Counts the instructions of every operation, against the budget.
+instructions *ARGS:
+    ./scripts/instructions {{ARGS}}
