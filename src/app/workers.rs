@@ -6,7 +6,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     observe::metrics::Metrics,
-    server::worker::{self, Drain, Listen, Stage},
+    server::{
+        handover,
+        worker::{self, Drain, Listen, Stage},
+    },
     snapshot::Live,
 };
 
@@ -41,7 +44,7 @@ impl Workers {
         let count = live.load().config().server.threads;
         let (ending, ended) = mpsc::unbounded_channel();
         let mut inboxes = Vec::with_capacity(count);
-        for index in 0..count {
+        for (index, seat) in handover::seats(count).into_iter().enumerate() {
             let (inbox, listens) = mpsc::unbounded_channel();
             let (live, metrics) = (live.clone(), metrics.clone());
             let drain = Drain::new(stages.clone());
@@ -50,7 +53,7 @@ impl Workers {
                 .name(format!("worker-{index}"))
                 .spawn(move || {
                     let _ending = ending;
-                    if let Err(error) = worker::run(index, live, metrics, drain, listens) {
+                    if let Err(error) = worker::run(seat, live, metrics, drain, listens) {
                         tracing::error!(worker = index, %error, "a worker cannot run");
                     }
                 })?;

@@ -20,6 +20,7 @@ use crate::observe::metrics::{
     listener::ListenerMetrics,
     route::RouteMetrics,
     table::Table,
+    worker::WorkerMetrics,
 };
 
 pub mod backend;
@@ -28,6 +29,7 @@ pub mod histogram;
 pub mod listener;
 pub mod route;
 mod table;
+pub mod worker;
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
@@ -39,6 +41,7 @@ pub struct Metrics {
     upstreams: Arc<Table<UpstreamMetrics>>,
     backends: Arc<Table<BackendMetrics>>,
     listeners: Arc<Table<ListenerMetrics>>,
+    workers: Arc<Table<WorkerMetrics>>,
     handshakes: Family<Labels<2>, Counter>,
     handshake_failures: Family<Labels<1>, Counter>,
     certificates: Family<[(&'static str, String); 1], Gauge>,
@@ -82,6 +85,7 @@ impl Metrics {
             upstreams: Arc::default(),
             backends: Arc::default(),
             listeners: Arc::default(),
+            workers: Arc::default(),
             handshakes: Family::default(),
             handshake_failures: Family::default(),
             certificates: Family::default(),
@@ -117,6 +121,11 @@ impl Metrics {
     /// Counts of a listener; `listener` is its address as configured.
     pub fn listener(&self, listener: &str, protocol: listener::Protocol) -> Arc<ListenerMetrics> {
         self.listeners.entry([listener, protocol.as_label()])
+    }
+
+    /// Counts of a worker, by its index.
+    pub fn worker(&self, worker: usize) -> Arc<WorkerMetrics> {
+        self.workers.entry([&worker.to_string(), ""])
     }
 
     /// A TLS handshake on the client side succeeded; `version` as in `TlsInfo`.
@@ -201,6 +210,7 @@ impl Metrics {
             Box::new(Arc::clone(&self.upstreams)),
             Box::new(Arc::clone(&self.backends)),
             Box::new(Arc::clone(&self.listeners)),
+            Box::new(Arc::clone(&self.workers)),
         ] {
             registry.register_collector(table);
         }

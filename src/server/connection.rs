@@ -59,7 +59,7 @@ const LOOKS: u32 = 4;
 pub async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    listener: Rc<Listener>,
+    listener: Arc<Listener>,
     worker: Rc<Worker>,
     open: Rc<OpenConnection>,
 ) {

@@ -12,6 +12,8 @@ use crate::{
     server::{
         connection,
         gate::{Gate, Permit},
+        handover::Accepted,
+        load::Used,
         worker::Worker,
     },
 };
@@ -19,7 +21,7 @@ use crate::{
 /// How long accepting rests when the process has no descriptor left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// What the connections of a listener share on a worker.
+/// What the connections of a listener share.
 #[derive(Debug)]
 pub struct Listener {
     /// The address as it is configured: the listener's name in the snapshot.
@@ -35,23 +37,35 @@ pub struct Listener {
 /// Counts an open connection, or the tunnel that it has become.
 #[derive(Debug)]
 pub struct OpenConnection {
-    listener: Rc<Listener>,
+    listener: Arc<Listener>,
+    worker: Rc<Worker>,
+    used: Used,
     _permit: Permit,
 }
 
-impl Listener {
-    /// Counts a connection until the guard is dropped.
-    pub fn count(self: &Rc<Self>, permit: Permit) -> Rc<OpenConnection> {
-        self.metrics.opened();
-        Rc::new(OpenConnection {
-            listener: self.clone(),
+impl OpenConnection {
+    /// Counts a connection of `worker` until the guard is dropped.
+    pub fn count(listener: &Arc<Listener>, worker: &Rc<Worker>, permit: Permit) -> Rc<Self> {
+        listener.metrics.opened();
+        worker.counts.opened();
+        Rc::new(Self {
+            listener: listener.clone(),
+            worker: worker.clone(),
+            used: worker.activity.enter(),
             _permit: permit,
         })
+    }
+
+    /// A request begins.
+    pub fn touch(&self) {
+        self.worker.activity.touch(&self.used);
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
+        self.worker.activity.leave(&self.used);
+        self.worker.counts.closed();
         self.listener.metrics.closed();
     }
 }
@@ -61,7 +75,7 @@ impl Drop for OpenConnection {
 pub async fn accept(
     socket: TcpListener,
     mut closed: watch::Receiver<()>,
-    listener: Rc<Listener>,
+    listener: Arc<Listener>,
     worker: Rc<Worker>,
 ) {
     let mut drain = worker.drain.clone();
@@ -90,13 +104,22 @@ pub async fn accept(
             permit = listener.gate.enter() => permit,
             () = closing.as_mut() => return,
         };
-        start(stream, peer, &listener, &worker, permit);
+        let accepted = Accepted {
+            stream,
+            peer,
+            listener: listener.clone(),
+            permit,
+        };
+        match worker.others.offer(accepted) {
+            Some(accepted) => start(accepted, &worker),
+            None => worker.counts.gave(),
+        }
     }
     take_queued(socket, &listener, &worker);
 }
 
 /// Takes what the kernel has queued. The reactor may not know of it yet, so the socket is asked.
-fn take_queued(socket: TcpListener, listener: &Rc<Listener>, worker: &Rc<Worker>) {
+fn take_queued(socket: TcpListener, listener: &Arc<Listener>, worker: &Rc<Worker>) {
     let Ok(socket) = socket.into_std() else {
         return;
     };
@@ -107,28 +130,35 @@ fn take_queued(socket: TcpListener, listener: &Rc<Listener>, worker: &Rc<Worker>
         if stream.set_nonblocking(true).is_ok()
             && let Ok(stream) = TcpStream::from_std(stream)
         {
-            start(stream, peer, listener, worker, permit);
+            let accepted = Accepted {
+                stream,
+                peer,
+                listener: listener.clone(),
+                permit,
+            };
+            start(accepted, worker);
         }
     }
 }
 
-fn start(
-    stream: TcpStream,
-    peer: SocketAddr,
-    listener: &Rc<Listener>,
-    worker: &Rc<Worker>,
-    permit: Permit,
-) {
+/// Serves a connection on `worker`.
+pub fn start(accepted: Accepted, worker: &Rc<Worker>) {
+    let Accepted {
+        stream,
+        peer,
+        listener,
+        permit,
+    } = accepted;
     // Small writes are whole messages here; Nagle would hold them for an acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "the client left before it was served");
         return;
     }
-    let open = listener.count(permit);
+    let open = OpenConnection::count(&listener, worker, permit);
     worker.spawn(connection::serve(
         stream,
         peer,
-        listener.clone(),
+        listener,
         worker.clone(),
         open,
     ));

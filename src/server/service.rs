@@ -40,7 +40,7 @@ pub struct Requests(Rc<Shared>);
 #[derive(Debug)]
 struct Shared {
     worker: Rc<Worker>,
-    listener: Rc<Listener>,
+    listener: Arc<Listener>,
     connection: Rc<ConnectionInfo>,
     open: Rc<OpenConnection>,
     /// Requests so far.
@@ -52,7 +52,7 @@ impl Requests {
     /// Requests that come by `connection`, which counts as `open`.
     pub fn new(
         worker: Rc<Worker>,
-        listener: Rc<Listener>,
+        listener: Arc<Listener>,
         connection: ConnectionInfo,
         open: Rc<OpenConnection>,
     ) -> Self {
@@ -138,6 +138,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     fn call(&self, request: Request<Incoming>) -> Served {
         let request = request.map(Body::from);
         self.0.count.set(self.count() + 1);
+        self.0.open.touch();
         let host = self
             .screen(&request)
             .and_then(|()| Host::of(request.uri(), request.headers()));

@@ -1,6 +1,6 @@
 //! A worker: one thread, one runtime, its connections, and its view of the snapshot.
 
-use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, sync::Arc};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -8,16 +8,16 @@ use tokio::{
 };
 
 use crate::{
-    observe::metrics::{Metrics, listener::Protocol},
+    observe::metrics::{Metrics, listener::Protocol, worker::WorkerMetrics},
     server::{
         gate::Gate,
+        handover::{Others, Seat},
         listener::{self, Listener},
+        load::Activity,
+        pulse::Pulse,
     },
     snapshot::{Live, services::Services},
 };
-
-/// How often idle backend connections are looked through.
-const SWEEP: Duration = Duration::from_secs(1);
 
 /// A listener for a worker to accept on.
 #[derive(Debug)]
@@ -41,8 +41,14 @@ pub struct Worker {
     pub index: usize,
     /// Counters of the whole process.
     pub metrics: Arc<Metrics>,
+    /// Its own counters.
+    pub counts: Arc<WorkerMetrics>,
     /// Whether to finish.
     pub drain: Drain,
+    /// Its connections that are in use.
+    pub activity: Activity,
+    /// Whom it may give connections to.
+    pub others: Others,
     live: Arc<Live>,
     services: RefCell<Rc<Services>>,
     /// Every connection and tunnel holds a clone; the worker ends when all are gone.
@@ -116,7 +122,7 @@ impl Worker {
 /// # Errors
 /// The runtime cannot be made.
 pub fn run(
-    index: usize,
+    seat: Seat,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
     drain: Drain,
@@ -126,12 +132,12 @@ pub fn run(
         .enable_all()
         .build()?;
     let tasks = LocalSet::new();
-    runtime.block_on(tasks.run_until(work(index, live, metrics, drain, commands)));
+    runtime.block_on(tasks.run_until(work(seat, live, metrics, drain, commands)));
     Ok(())
 }
 
 async fn work(
-    index: usize,
+    seat: Seat,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
     mut drain: Drain,
@@ -139,21 +145,32 @@ async fn work(
 ) {
     let (alive, mut all_gone) = mpsc::channel(1);
     let services = RefCell::new(Rc::new(Services::new(live.load())));
+    let Seat { mut inbox, others } = seat;
+    let index = others.own();
     let worker = Rc::new(Worker {
         index,
+        counts: metrics.worker(index),
         metrics,
         drain: drain.clone(),
+        activity: Activity::new(others.loads().clone(), index),
+        others,
         live,
         services,
         alive,
     });
-    let mut sweep = tokio::time::interval(SWEEP);
+    let mut pulse = Pulse::default();
     loop {
         tokio::select! {
             Some(listen) = commands.recv() => open(listen, &worker),
-            _ = sweep.tick() => worker.services().snapshot().sweep(index),
+            Some(given) = inbox.recv() => given.arrive(|accepted| listener::start(accepted, &worker)),
+            () = pulse.next() => pulse.beat(&worker),
             () = drain.started() => break,
         }
+    }
+    // The others keep what they accept from now on; what they have given already is served.
+    inbox.close();
+    while let Some(given) = inbox.recv().await {
+        given.arrive(|accepted| listener::start(accepted, &worker));
     }
     // Connections hold the worker too, so its own sender goes with the last of them.
     drop(worker);
@@ -172,7 +189,7 @@ fn open(listen: Listen, worker: &Rc<Worker>) {
         Ok(socket) => {
             let protocol = if tls { Protocol::Tls } else { Protocol::Plain };
             let metrics = worker.metrics.listener(&address.to_string(), protocol);
-            let listener = Rc::new(Listener {
+            let listener = Arc::new(Listener {
                 address,
                 tls,
                 gate,

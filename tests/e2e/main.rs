@@ -15,6 +15,7 @@ mod tls_hostile;
 
 mod redirect;
 mod sites;
+mod workers;
 
 mod files;
 mod headers;
