@@ -10,6 +10,7 @@ pub mod framing;
 pub mod gate;
 pub mod handover;
 pub mod io;
+mod lent;
 pub mod listener;
 pub mod load;
 mod pulse;

@@ -17,37 +17,47 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::server::io::Farewell;
+use crate::server::io::{Arriving, Farewell};
 
 /// Longest line that is kept while its end has not come; hyper refuses heads of this size.
 const LONGEST_LINE: usize = 64 * 1024;
 
-/// Which request of a connection is ambiguous, if one is: such a request is the last.
+/// What a stream says about the requests that it has carried.
 ///
 /// Shared with the stream, which must be `Send` for hyper's sake, though one thread has both.
-#[derive(Debug, Clone)]
-pub struct Ambiguous(Arc<AtomicU64>);
+#[derive(Debug, Clone, Default)]
+pub struct Marks(Arc<Shared>);
 
-/// [`Ambiguous`] while no head is.
-const NONE: u64 = 0;
-/// [`Ambiguous`] when the bytes are no more HTTP.
-const UPGRADED: u64 = u64::MAX;
-
-impl Default for Ambiguous {
-    fn default() -> Self {
-        Self(Arc::new(AtomicU64::new(NONE)))
-    }
+#[derive(Debug, Default)]
+struct Shared {
+    /// The request that is ambiguous, if one is: such a request is the last.
+    ambiguous: AtomicU64,
+    /// Requests so far, while nothing is under way on the stream.
+    settled: AtomicU64,
 }
 
-impl Ambiguous {
-    /// Whether it is the request `number`, counted from 1.
-    pub fn is(&self, number: u64) -> bool {
-        self.0.load(Ordering::Relaxed) == number
+/// [`Shared::ambiguous`] while no head is.
+const NONE: u64 = 0;
+/// [`Shared::ambiguous`] when the bytes are no more HTTP.
+const UPGRADED: u64 = u64::MAX;
+/// [`Shared::settled`] while a request is incomplete, or bytes of an answer wait for the socket.
+const UNSETTLED: u64 = u64::MAX;
+
+impl Marks {
+    /// Whether the request `number`, counted from 1, is ambiguous.
+    pub fn is_ambiguous(&self, number: u64) -> bool {
+        self.0.ambiguous.load(Ordering::Relaxed) == number
+    }
+
+    /// Whether exactly `count` requests have come, the last of them to its last byte, and whatever
+    /// was written has left.
+    pub fn are_settled(&self, count: u64) -> bool {
+        self.0.settled.load(Ordering::Relaxed) == count
     }
 
     /// From now on the bytes are a tunnel's.
     pub fn upgraded(&self) {
-        self.0.store(UPGRADED, Ordering::Relaxed);
+        self.0.ambiguous.store(UPGRADED, Ordering::Relaxed);
     }
 }
 
@@ -56,19 +66,38 @@ impl Ambiguous {
 pub struct Followed<S> {
     stream: S,
     requests: Requests,
-    ambiguous: Ambiguous,
+    marks: Marks,
     farewell: Farewell,
 }
 
 impl<S> Followed<S> {
-    /// Follows what comes by `stream`, and says so in `ambiguous`.
-    pub fn new(stream: S, ambiguous: Ambiguous) -> Self {
+    /// Follows what comes by `stream`, and says so in `marks`.
+    pub fn new(stream: S, marks: Marks) -> Self {
         Self {
             stream,
             requests: Requests::default(),
-            ambiguous,
+            marks,
             farewell: Farewell::default(),
         }
+    }
+
+    fn settle(&self) {
+        let settled = if self.requests.are_whole() {
+            self.requests.count
+        } else {
+            UNSETTLED
+        };
+        self.marks.0.settled.store(settled, Ordering::Relaxed);
+    }
+
+    fn unsettle(&self) {
+        self.marks.0.settled.store(UNSETTLED, Ordering::Relaxed);
+    }
+}
+
+impl<S: Arriving + Unpin> Arriving for Followed<S> {
+    fn poll_arrival(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.stream).poll_arrival(cx)
     }
 }
 
@@ -81,10 +110,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Followed<S> {
         let this = self.get_mut();
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        if this.ambiguous.is(NONE)
+        // Settled again by the flush that ends an answer.
+        this.unsettle();
+        if this.marks.is_ambiguous(NONE)
             && let Some(number) = this.requests.follow(&buf.filled()[before..])
         {
-            this.ambiguous.0.store(number, Ordering::Relaxed);
+            this.marks.0.ambiguous.store(number, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }
@@ -96,6 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Followed<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.unsettle();
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -104,6 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Followed<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.unsettle();
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -112,13 +145,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Followed<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.settle();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.unsettle();
         ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-        if this.requests.are_whole() || this.ambiguous.is(UPGRADED) {
+        if this.requests.are_whole() || this.marks.is_ambiguous(UPGRADED) {
             return Poll::Ready(Ok(()));
         }
         this.farewell.poll(cx, &mut this.stream).map(Ok)

@@ -12,9 +12,31 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncBufRead as _, AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     time::{Instant, Sleep},
 };
+
+use crate::tls::handshake::TlsStream;
+
+/// A stream that can tell that bytes have come without taking them.
+pub trait Arriving {
+    /// Ready when there is something to read: bytes, the end, or an error. May be wrong.
+    fn poll_arrival(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl Arriving for TcpStream {
+    fn poll_arrival(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_read_ready(cx).map(drop)
+    }
+}
+
+impl Arriving for TlsStream<TcpStream> {
+    fn poll_arrival(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // The socket may be empty while what it gave has not been taken.
+        self.poll_fill_buf(cx).map(drop)
+    }
+}
 
 /// A stream whose writes fail with `TimedOut` when nothing was taken for a while.
 #[derive(Debug)]
@@ -53,6 +75,12 @@ impl<S> Unstalled<S> {
             io::ErrorKind::TimedOut,
             "the client took nothing for too long",
         )))
+    }
+}
+
+impl<S: Arriving + Unpin> Arriving for Unstalled<S> {
+    fn poll_arrival(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.stream).poll_arrival(cx)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     },
     observe::metrics::{Metrics, listener::ListenerMetrics},
     server::{
-        framing::Ambiguous,
+        framing::Marks,
         listener::{Listener, OpenConnection},
         stream,
         worker::Worker,
@@ -45,7 +45,7 @@ struct Shared {
     open: Rc<OpenConnection>,
     /// Requests so far.
     count: Cell<u64>,
-    ambiguous: Ambiguous,
+    marks: Marks,
 }
 
 impl Requests {
@@ -62,13 +62,13 @@ impl Requests {
             connection: Rc::new(connection),
             open,
             count: Cell::new(0),
-            ambiguous: Ambiguous::default(),
+            marks: Marks::default(),
         }))
     }
 
-    /// Where the stream of an HTTP/1.1 connection says which request is ambiguous.
-    pub fn ambiguous(&self) -> Ambiguous {
-        self.0.ambiguous.clone()
+    /// What the stream of an HTTP/1.1 connection says about its requests.
+    pub fn marks(&self) -> Marks {
+        self.0.marks.clone()
     }
 
     /// The worker.
@@ -82,8 +82,8 @@ impl Requests {
     }
 
     /// Counters of the listener.
-    pub fn metrics(&self) -> Arc<ListenerMetrics> {
-        self.0.listener.metrics.clone()
+    pub fn metrics(&self) -> &ListenerMetrics {
+        &self.0.listener.metrics
     }
 
     /// Requests so far.
@@ -115,7 +115,7 @@ impl Requests {
         let Some(coding) = codings.next() else {
             return Ok(());
         };
-        if self.0.ambiguous.is(self.count()) {
+        if self.0.marks.is_ambiguous(self.count()) {
             return Err(ErrorKind::BadRequest(
                 "both Content-Length and Transfer-Encoding",
             ));
@@ -205,11 +205,11 @@ impl Future for Served {
         if let Some(tunnel) = self.context.tunnel.take() {
             let Shared {
                 worker,
-                ambiguous,
+                marks,
                 open,
                 ..
             } = &*self.requests.0;
-            ambiguous.upgraded();
+            marks.upgraded();
             let open = (open.clone(), OpenTunnel::count(worker.metrics.clone()));
             worker.spawn(async move {
                 tunnel.await;

@@ -26,6 +26,7 @@ mod forwarding;
 mod proxy;
 mod streaming;
 
+mod idle;
 mod leaving;
 
 mod balancing;
