@@ -17,13 +17,14 @@ class Died(Exception):
 class Process:
     """A long-running process and everything it starts."""
 
-    def __init__(self, name, command, cores, output):
+    def __init__(self, name, command, cores, output, log=None):
+        """Both outputs go into the file, or standard output into an own log."""
         self.name = name
         self.output = Path(output)
-        with self.output.open("wb") as sink:
+        with self.output.open("wb") as sink, open(log or os.devnull, "ab") as lines:
             self.child = subprocess.Popen(
                 ["taskset", "-c", cores, *command],
-                stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL, stdout=lines if log else sink, stderr=sink,
             )
 
     def wait_for_port(self, port, seconds=10):

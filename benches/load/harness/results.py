@@ -37,38 +37,106 @@ def read(path):
     return json.loads(Path(path).read_text())
 
 
+def line(row):
+    """What is said of a run as it ends."""
+    words = f"{row['workload']:17} round {row['round']} {row['peer']:11}"
+    if row["mode"] == "idle":
+        return f"{words} {row['idle_mib']:8.1f} MiB per 10,000 connections  {row['remark']}"
+    if row["mode"] == "rate":
+        late = "" if row["kept"] else f"only {row['rps']:,.0f} of "
+        return (f"{words} {late}{row['rate']:,}/s: p50 {row['p50_ms']:.2f}, p99 {row['p99_ms']:.2f}, "
+                f"p99.9 {row['p999_ms']:.2f} ms  {row['remark']}")
+    foreign = "" if row["foreign"] is None else f"{row['foreign']:.0%} foreign"
+    return f"{words} {row['cpu_per_10k']:8.3f} s/10k {row['rps']:9,.0f}/s {foreign} {row['remark']}"
+
+
+COLUMNS = ("peer", "CPU s per 10,000", "least to most", "ratio to nginx", "least to most", "per second",
+           "p50 / p99 / p99.9 ms at the rate", "MiB", "foreign", "failures")
+
+
 def table(document):
-    """A Markdown table: medians, spread, and the ratio to the first peer of the run, nginx."""
-    rows, lines = document["rows"], [
-        "| workload | peer | CPU s per 10,000 | least to most | ratio to nginx | least to most | req/s | p50 / p99 ms | MiB | foreign | failures |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    """Markdown: for each workload medians, spread, and the ratio to nginx."""
+    rows, parts = document["rows"], []
     for workload in dict.fromkeys(row["workload"] for row in rows):
         group = [row for row in rows if row["workload"] == workload]
-        base = {row["round"]: row["cpu_per_10k"] for row in group if row["peer"] == "nginx" and row["ok"]}
-        for peer in dict.fromkeys(row["peer"] for row in group):
-            lines.append(table_line(workload, peer, [row for row in group if row["peer"] == peer], base))
-    return "\n".join(lines)
+        rates = {row["rate"] for row in group if mode(row) == "rate"}
+        rated = f", open loop at {', '.join(f'{rate:,}' for rate in sorted(rates))} a second" if rates else ""
+        parts.append(f"**{workload}**{rated}\n")
+        if any(mode(row) == "idle" for row in group):
+            parts.append(idle_table(group))
+        else:
+            parts += ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+            base = {row["round"]: row["cpu_per_10k"] for row in select(group, "saturated", "nginx")}
+            for peer in dict.fromkeys(row["peer"] for row in group):
+                parts.append(table_line(peer, group, base))
+        parts.append("")
+    return "\n".join(parts)
 
 
-def table_line(workload, peer, rows, base):
+def mode(row):
+    """How a row was measured. Old files hold saturated runs alone."""
+    return row.get("mode", "saturated")
+
+
+def select(rows, kind, peer):
+    """The runs of a peer that count."""
+    return [row for row in rows if mode(row) == kind and row["peer"] == peer and row["ok"]]
+
+
+def median(rows, field):
+    """The median of a field, or None without a row that has it."""
+    values = [row[field] for row in rows if row.get(field) is not None]
+    return statistics.median(values) if values else None
+
+
+def spread(values, form):
+    """The least and the most."""
+    return f"{min(values):{form}} to {max(values):{form}}"
+
+
+def table_line(peer, group, base):
     """One line of the table. Only runs without a failure count; the others are shown as failures."""
-    good = [row for row in rows if row["ok"]]
-    failures = sum(row["failed"] for row in rows)
-    spoilt = len(rows) - len(good)
-    note = f"{failures}" + (f" ({spoilt} of {len(rows)} runs spoilt)" if spoilt else "")
+    mine = [row for row in group if row["peer"] == peer]
+    spoilt = sum(not row["ok"] for row in mine)
+    note = f"{sum(row['failed'] for row in mine)}" + (f" ({spoilt} of {len(mine)} runs spoilt)" if spoilt else "")
+    good = select(group, "saturated", peer)
     if not good:
-        return f"| {workload} | {peer} | - | - | - | - | - | - | - | - | {note} |"
-
-    def median(field):
-        return statistics.median(row[field] for row in good)
-
+        return f"| {peer} | " + "- | " * (len(COLUMNS) - 2) + f"{note} |"
     cpu = [row["cpu_per_10k"] for row in good]
-    ratio, spread = "-", "-"
+    ratio, ratios = "-", "-"
     pairs = [row["cpu_per_10k"] / base[row["round"]] for row in good if base.get(row["round"])]
     if pairs:
         ratio = f"**{statistics.median(cpu) / statistics.median(base.values()):.2f}**"
-        spread = f"{min(pairs):.2f} to {max(pairs):.2f}"
-    return (f"| {workload} | {peer} | {statistics.median(cpu):.3f} | {min(cpu):.3f} to {max(cpu):.3f} "
-            f"| {ratio} | {spread} | {median('rps'):,.0f} | {median('p50_ms'):.1f} / {median('p99_ms'):.1f} "
-            f"| {median('memory_mib'):.0f} | {median('foreign'):.0%} | {note} |")
+        ratios = spread(pairs, ".2f")
+    foreign = median(good, "foreign")
+    cells = [peer, f"{statistics.median(cpu):.3f}", spread(cpu, ".3f"), ratio, ratios, f"{median(good, 'rps'):,.0f}",
+             latency(select(group, "rate", peer)), f"{median(good, 'memory_mib'):.0f}",
+             "-" if foreign is None else f"{foreign:.0%}", note]
+    return "| " + " | ".join(cells) + " |"
+
+
+def latency(rows):
+    """Latency of the open loop; a peer that did not keep the rate is said to have fallen behind."""
+    if not rows:
+        return "-"
+    if not all(row["kept"] for row in rows):
+        return f"falls behind: {median(rows, 'rps'):,.0f} a second"
+    return " / ".join(f"{median(rows, field):.2f}" for field in ("p50_ms", "p99_ms", "p999_ms"))
+
+
+def idle_table(group):
+    """Memory of idle connections."""
+    lines = ["| peer | MiB per 10,000 connections | least to most | MiB before | ratio to nginx | failures |",
+             "|---|---|---|---|---|---|"]
+    base = median(select(group, "idle", "nginx"), "idle_mib")
+    for peer in dict.fromkeys(row["peer"] for row in group):
+        good = select(group, "idle", peer)
+        failed = sum(row["failed"] for row in group if row["peer"] == peer)
+        if not good:
+            lines.append(f"| {peer} | - | - | - | - | {failed} |")
+            continue
+        grown = median(good, "idle_mib")
+        ratio = f"**{grown / base:.2f}**" if base else "-"
+        lines.append(f"| {peer} | {grown:.0f} | {spread([row['idle_mib'] for row in good], '.0f')} "
+                     f"| {median(good, 'memory_before_mib'):.0f} | {ratio} | {failed} |")
+    return "\n".join(lines)

@@ -1,78 +1,67 @@
-"""The workloads, one entry each, and the load generator that drives them."""
+"""The workloads, one entry each."""
 
-import re
-import statistics
-import subprocess
 from dataclasses import dataclass
 
-TLS_AS_AGREED = ("TLSv1.3", "TLS_AES_128_GCM_SHA256", "X25519")
+SMALL, MEDIUM, LARGE = "/assets/app-3f9a1c2b.js", "/assets/vendor-77d0e4a9.js", "/assets/film-c4b81f06.js"
+JSON, DOWNLOAD, UPLOAD, SOCKET = "/api/user", "/api/blob", "/upload", "/ws"
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Requests for one path over a fixed set of connections."""
+    """One kind of work over a fixed set of connections."""
 
     name: str
+    title: str
     path: str
-    protocol: str       # "h1" or "h2"
+    protocol: str           # "h1" or "h2"
     connections: int
-    streams: int        # at once, on each connection
-    requests: int       # in one run
+    requests: int           # in one run; handshakes or messages where those are counted
+    streams: int = 1        # at once, on each connection
+    tool: str = "h2load"    # or a mode of the driver: "handshake", "websocket", "idle"
+    resume: bool = False    # handshakes that take up a session
+    rated: bool = False     # measured at a fixed rate as well
+    certificate: str = "ecdsa"
+    workers: int = 0        # 0: as many as the command line says
+    unit: str = "request"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the load generator saw. Latency is that of a saturated server: compare, do not quote."""
+def small(name, title, path, protocol, **more):
+    """Many small requests: over 64 connections, or 4 of 32 streams."""
+    shape = {"connections": 64} if protocol == "h1" else {"connections": 4, "streams": 32}
+    return Workload(name, title, path, protocol, requests=40_000, **shape, **more)
 
-    done: int
-    failed: int
-    seconds: float
-    p50_ms: float
-    p99_ms: float
-    remark: str
+
+def bulk(name, title, path, protocol, requests):
+    """Large bodies: over 8 connections, or 2 of 4 streams."""
+    shape = {"connections": 8} if protocol == "h1" else {"connections": 2, "streams": 4}
+    return Workload(name, title, path, protocol, requests=requests, **shape)
+
+
+def handshake(name, title, requests, **more):
+    """Handshakes by 16 clients at a time, each with a file of 1 KiB and the end of the connection."""
+    return Workload(name, title, SMALL, "h1", connections=16, requests=requests, tool="handshake",
+                    unit="handshake", **more)
 
 
 WORKLOADS = [
-    Workload("proxied-h1", "/api/user", "h1", connections=64, streams=1, requests=60_000),
-    Workload("proxied-h2", "/api/user", "h2", connections=4, streams=32, requests=60_000),
-    Workload("asset-1k-h1", "/assets/app-3f9a1c2b.js", "h1", connections=64, streams=1, requests=60_000),
-    Workload("asset-1k-h2", "/assets/app-3f9a1c2b.js", "h2", connections=4, streams=32, requests=60_000),
+    small("proxied-h1", "Small JSON from a backend, HTTP/1.1", JSON, "h1", rated=True),
+    small("proxied-h2", "Small JSON from a backend, HTTP/2", JSON, "h2", rated=True),
+    small("asset-1k-h1", "Asset of 1 KiB, HTTP/1.1", SMALL, "h1", rated=True),
+    small("asset-1k-h2", "Asset of 1 KiB, HTTP/2", SMALL, "h2", rated=True),
+    bulk("asset-64k-h1", "Asset of 64 KiB, HTTP/1.1", MEDIUM, "h1", requests=10_000),
+    bulk("asset-64k-h2", "Asset of 64 KiB, HTTP/2", MEDIUM, "h2", requests=10_000),
+    bulk("asset-10m-h1", "Asset of 10 MiB, HTTP/1.1", LARGE, "h1", requests=80),
+    bulk("asset-10m-h2", "Asset of 10 MiB, HTTP/2", LARGE, "h2", requests=80),
+    bulk("download-10m-h1", "10 MiB from a backend, HTTP/1.1", DOWNLOAD, "h1", requests=80),
+    bulk("download-10m-h2", "10 MiB from a backend, HTTP/2", DOWNLOAD, "h2", requests=80),
+    bulk("upload-1m-h1", "POST of 1 MiB to a backend, HTTP/1.1", UPLOAD, "h1", requests=800),
+    Workload("websocket", "WebSocket message of 32 bytes and its echo", SOCKET, "h1", connections=64,
+             requests=40_000, tool="websocket", unit="message"),
+    handshake("handshake-p256", "Full handshake, ECDSA P-256", 2_000),
+    handshake("handshake-resumed", "Resumed handshake", 2_400, resume=True),
+    Workload("idle", "Idle TLS connections", SMALL, "h1", connections=10_000, requests=10_000, tool="idle",
+             unit="connection"),
+    handshake("handshake-rsa", "Full handshake, RSA-2048", 1_000, certificate="rsa"),
+    small("proxied-h1-2w", "Small JSON, HTTP/1.1, two workers", JSON, "h1", workers=2),
+    small("proxied-h2-2w", "Small JSON, HTTP/2, two workers", JSON, "h2", workers=2),
 ]
-
-
-def drive(workload, peer, cores, requests, seconds=120):
-    """Sends the requests with h2load and returns the outcome; whatever is not a 2xx has failed."""
-    times = peer.fixture.directory / "h2load.tsv"
-    times.unlink(missing_ok=True)
-    command = [
-        "taskset", "-c", cores, "h2load",
-        "-n", str(requests), "-c", str(workload.connections), "-m", str(workload.streams), "-t", "1",
-        "--groups=X25519", f"--connect-to=127.0.0.1:{peer.port}", f"--log-file={times}",
-        *(["--h1"] if workload.protocol == "h1" else []),
-        f"https://localhost:{peer.port}{workload.path}",
-    ]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=seconds).stdout
-    except subprocess.TimeoutExpired:
-        return Outcome(0, requests, seconds, 0.0, 0.0, f"not finished in {seconds} s")
-    return read_outcome(said, times, workload, requests)
-
-
-def read_outcome(said, times, workload, requests):
-    """Reads the summary of h2load and its file of response times."""
-    finished = re.search(r"finished in ([\d.]+)(us|ms|s|m)\b", said)
-    good = re.search(r"status codes: (\d+) 2xx", said)
-    if not finished or not good:
-        return Outcome(0, requests, 0.0, 0.0, 0.0, f"h2load said: {said.strip()[-300:]}")
-    seconds = float(finished[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}[finished[2]]
-    remarks = []
-    for fact in (*TLS_AS_AGREED, {"h1": "http/1.1", "h2": "h2"}[workload.protocol]):
-        if not re.search(rf": {re.escape(fact)}\b", said):
-            remarks.append(f"{fact} was not negotiated")
-    latencies = [int(line.split("\t")[2]) / 1000 for line in times.read_text().splitlines()]
-    if len(latencies) < 2:
-        remarks.append("no response times")
-        latencies = [0.0, 0.0]
-    cuts = statistics.quantiles(latencies, n=100, method="inclusive")
-    done = int(good[1])
-    return Outcome(done, requests - done, seconds, round(cuts[49], 3), round(cuts[98], 3), "; ".join(remarks))
