@@ -10,7 +10,8 @@ from .outcome import Outcome
 from .process import Died
 
 CRATE = Path(__file__).resolve().parent.parent / "driver"
-BINARY = CRATE / "target/release/load-driver"
+TARGET = CRATE.parent.parent.parent / "target/load-driver"
+BINARY = TARGET / "release/load-driver"
 
 
 def build():
@@ -20,7 +21,7 @@ def build():
             return BINARY
         raise Died("cargo is needed to build benches/load/driver")
     command = ["cargo", "build", "--release", "--locked", "--quiet", "--manifest-path", str(CRATE / "Cargo.toml"),
-               "--target-dir", str(CRATE / "target")]
+               "--target-dir", str(TARGET)]
     if subprocess.run(command).returncode:
         raise Died("benches/load/driver does not build")
     return BINARY
