@@ -17,7 +17,7 @@ def read(root):
     options.workload = [workload for workload in WORKLOADS if workload.name in wanted]
     options.binary = {"portcullis": options.portcullis, **dict(pair.split("=", 1) for pair in options.binary)}
     options.rounds = options.rounds or (2 if options.quick else 5)
-    options.rate_seconds = 1 if options.quick else 2
+    options.rate_seconds = 1 if options.quick else 1.5
     return options
 
 

@@ -5,6 +5,7 @@ import time
 from . import driver, h2load
 from .process import busy_seconds, parse_cores
 
+KEPT = 0.97         # share of a rate that has to be reached for it to count as kept
 SETTLE = 1.5        # seconds until memory that was freed has been given back
 
 
@@ -30,8 +31,8 @@ def at_rate(workload, peer, number, options, rate):
     """At a fixed rate, the same for every peer. One that cannot keep it is shown, and nothing is spoilt."""
     load = driver.rate_of(workload, peer, options.load_cores, rate, options.rate_seconds)
     row, outcome = watched(workload, peer, number, options, load)
-    late = outcome.more.get("late", False)
-    return {**row, "mode": "rate", "rate": rate, "kept": not late, **times(outcome)}
+    kept = not outcome.more.get("late") and row["rps"] > KEPT * rate
+    return {**row, "mode": "rate", "rate": rate, "kept": kept, **times(outcome)}
 
 
 def idle(workload, peer, number, options):

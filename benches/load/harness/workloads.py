@@ -28,7 +28,7 @@ class Workload:
 def small(name, title, path, protocol, **more):
     """Many small requests: over 64 connections, or 4 of 32 streams."""
     shape = {"connections": 64} if protocol == "h1" else {"connections": 4, "streams": 32}
-    return Workload(name, title, path, protocol, requests=40_000, **shape, **more)
+    return Workload(name, title, path, protocol, requests=30_000, **shape, **more)
 
 
 def bulk(name, title, path, protocol, requests):
@@ -56,7 +56,7 @@ WORKLOADS = [
     bulk("download-10m-h2", "10 MiB from a backend, HTTP/2", DOWNLOAD, "h2", requests=80),
     bulk("upload-1m-h1", "POST of 1 MiB to a backend, HTTP/1.1", UPLOAD, "h1", requests=800),
     Workload("websocket", "WebSocket message of 32 bytes and its echo", SOCKET, "h1", connections=64,
-             requests=40_000, tool="websocket", unit="message"),
+             requests=30_000, tool="websocket", unit="message"),
     handshake("handshake-p256", "Full handshake, ECDSA P-256", 2_000),
     handshake("handshake-resumed", "Resumed handshake", 2_400, resume=True),
     Workload("idle", "Idle TLS connections", SMALL, "h1", connections=10_000, requests=10_000, tool="idle",

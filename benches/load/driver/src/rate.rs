@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How much longer than planned a run may last, for a server that cannot keep up.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// `--rate` requests a second, `--count` in all, over `--connections` connections, with
 /// `--streams` at once on each when `--protocol` is `h2`.
