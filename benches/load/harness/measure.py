@@ -61,16 +61,19 @@ def watched(workload, peer, number, options, load):
     alone = not cores & parse_cores(options.load_cores)
     try:
         start, busy, before = time.monotonic(), busy_seconds(cores), peer.process.cpu_seconds()
+        threads = peer.process.thread_ticks()
         outcome = load.run()
         lines = peer.drain_log(outcome.lines)           # so that writing the log is paid for as well
         cpu = peer.process.cpu_seconds() - before
         foreign = (busy_seconds(cores) - busy - cpu) / (time.monotonic() - start) / len(cores)
     finally:
         load.close()
+    if len(cores) > 1:
+        outcome.more["busiest"] = busiest(threads, peer.process.thread_ticks())
     remarks = [outcome.remark] if outcome.remark else []
     if outcome.failed:
         remarks.append(f"{outcome.failed} of {outcome.done + outcome.failed} failed")
-    if lines != outcome.lines and not outcome.more.get("late"):
+    if abs(lines - outcome.lines) > outcome.lines * peer.kind.loses and not outcome.more.get("late"):
         remarks.append(f"{lines} of {outcome.lines} in the access log")
     row = {
         "workload": workload.name, "peer": peer.name, "round": number, "mode": "",
@@ -83,6 +86,12 @@ def watched(workload, peer, number, options, load):
         "remark": "; ".join(remarks), **outcome.more,
     }
     return row, outcome
+
+
+def busiest(before, after):
+    """The share of the thread that worked most: with two workers and even work, a half."""
+    spent = [ticks - before.get(thread, 0) for thread, ticks in after.items()]
+    return round(max(spent, default=0) / max(sum(spent), 1), 3)
 
 
 def times(outcome):

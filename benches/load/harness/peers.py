@@ -24,13 +24,14 @@ class Kind:
     version: tuple
     metrics: str = "/metrics"
     logs_to_stdout: bool = False
+    loses: float = 0.0                              # share of its log lines that it drops under way
     cannot: dict = field(default_factory=dict)      # path: why
 
 
 KINDS = [
     Kind("nginx", "nginx", "nginx.conf", ("{binary}", "-c", "{config}"), ("{binary}", "-v")),
     Kind("haproxy", "HAProxy", "haproxy.cfg", ("{binary}", "-db", "-f", "{config}"), ("{binary}", "-v"),
-         logs_to_stdout=True, cannot={MEDIUM: OUT_OF_BUFFER, LARGE: OUT_OF_BUFFER}),
+         logs_to_stdout=True, loses=0.002, cannot={MEDIUM: OUT_OF_BUFFER, LARGE: OUT_OF_BUFFER}),
     Kind("caddy", "Caddy", "Caddyfile",
          ("env", "HOME={dir}", "XDG_DATA_HOME={dir}", "XDG_CONFIG_HOME={dir}",
           "{binary}", "run", "--config", "{config}", "--adapter", "caddyfile"), ("{binary}", "version")),

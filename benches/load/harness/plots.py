@@ -12,11 +12,13 @@ WIDTH, NAMES, BARS, ROW, BAR = 760, 104, 452, 32, 18
 CUT = 3.0       # a bar longer than so many times nginx's is cut, or the others could not be told apart
 STYLE = """
   text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; font-size: 13px; fill: #24292f }
-  .title { font-size: 16px; font-weight: 600 } .note, .tick { font-size: 11.5px; fill: #656d76 } .own { font-weight: 600 }
+  .ground { fill: #ffffff } .name, .value, .word { stroke: #ffffff; stroke-width: 4px; paint-order: stroke }
+  .title { font-size: 16px; font-weight: 600 } .note, .tick, .word { font-size: 11.5px; fill: #656d76 } .own { font-weight: 600 }
   .bar { fill: #a8b3c1 } .bar.own { fill: #2f6fdb } .grid { stroke: #d8dee4 } .base { stroke: #656d76; stroke-dasharray: 3 3 }
   .whisker { stroke: #24292f; stroke-width: 1.3 } .gap { stroke: #ffffff; stroke-width: 3 }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 } .note, .tick { fill: #8d96a0 } .bar { fill: #5b6673 } .bar.own { fill: #5a94f2 }
+    .ground { fill: #0d1117 } .name, .value, .word { stroke: #0d1117 }
+    text { fill: #e6edf3 } .note, .tick, .word { fill: #8d96a0 } .bar { fill: #5b6673 } .bar.own { fill: #5a94f2 }
     .grid { stroke: #30363d } .base { stroke: #8d96a0 } .whisker { stroke: #e6edf3 } .gap { stroke: #0d1117 }
   }
 """
@@ -105,7 +107,7 @@ def page(title, notes, panels):
     height = top + 6
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
             f'viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">\n'
-            f"<style>{STYLE}</style>\n" + "\n".join(parts) + "\n</svg>\n")
+            f'<style>{STYLE}</style>\n<rect class="ground" width="{WIDTH}" height="{height}" rx="6"/>\n' + "\n".join(parts) + "\n</svg>\n")
 
 
 def panel_svg(panel, top):
@@ -139,7 +141,7 @@ def bar_svg(bar, middle, limit, base, unit):
     title = next((kind.title for kind in KINDS if kind.name == bar.peer), bar.peer)
     parts = [f'<text class="name{own}" x="{NAMES - 8}" y="{middle + 4.5}" text-anchor="end">{escape(title)}</text>']
     if bar.word:
-        parts.append(f'<text class="note" x="{NAMES + 8}" y="{middle + 4.5}">{escape(bar.word)}</text>')
+        parts.append(f'<text class="word" x="{NAMES + 8}" y="{middle + 4.5}">{escape(bar.word)}</text>')
         return parts
     end = place(min(bar.value, limit), limit)
     parts.append(f'<rect class="bar{own}" x="{NAMES}" y="{middle - BAR / 2}" width="{end - NAMES:.1f}" '

@@ -53,6 +53,18 @@ class Process:
             ticks += sum(int(field) for field in stat[11:15])   # utime, stime, cutime, cstime
         return ticks / TICKS
 
+    def thread_ticks(self):
+        """Ticks of each thread of the whole tree."""
+        ticks = {}
+        for pid in tree(self.child.pid):
+            for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+                try:
+                    fields = path.read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                ticks[path.parent.name] = int(fields[11]) + int(fields[12])
+        return ticks
+
     def memory_mib(self):
         """Proportional resident memory of the whole tree: shared pages are counted once."""
         total = 0

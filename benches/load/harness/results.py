@@ -69,6 +69,7 @@ def table(document):
             base = {row["round"]: row["cpu_per_10k"] for row in select(group, "saturated", "nginx")}
             for peer in dict.fromkeys(row["peer"] for row in group):
                 parts.append(table_line(peer, group, base))
+            parts += pairs_table(group, [row for row in rows if f"{row['workload']}-2w" == workload])
         parts.append("")
     return "\n".join(parts)
 
@@ -113,6 +114,19 @@ def table_line(peer, group, base):
              latency(select(group, "rate", peer)), f"{median(good, 'memory_mib'):.0f}",
              "-" if foreign is None else f"{foreign:.0%}", note]
     return "| " + " | ".join(cells) + " |"
+
+
+def pairs_table(group, alone):
+    """For two workers: the price of a request against one worker, and how evenly the two worked."""
+    if not alone:
+        return []
+    lines = ["", "| peer | CPU per request, one worker = 1.00 | share of the busier worker |", "|---|---|---|"]
+    for peer in dict.fromkeys(row["peer"] for row in group):
+        two, one = select(group, "saturated", peer), select(alone, "saturated", peer)
+        if two and one:
+            ratio = median(two, "cpu_per_10k") / median(one, "cpu_per_10k")
+            lines.append(f"| {peer} | {ratio:.2f} | {median(two, 'busiest'):.0%} |")
+    return lines
 
 
 def latency(rows):
