@@ -4,6 +4,7 @@ import json
 import selectors
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from .outcome import Outcome
@@ -22,6 +23,8 @@ def build():
         raise Died("cargo is needed to build benches/load/driver")
     command = ["cargo", "build", "--release", "--locked", "--quiet", "--manifest-path", str(CRATE / "Cargo.toml"),
                "--target-dir", str(TARGET)]
+    if not BINARY.exists():
+        print("building benches/load/driver", file=sys.stderr)
     if subprocess.run(command).returncode:
         raise Died("benches/load/driver does not build")
     return BINARY

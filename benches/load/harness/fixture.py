@@ -37,7 +37,7 @@ def raise_limit(wanted=65_536, needed=16_384):
 class Fixture:
     """The ground that every peer stands on, inside one scratch directory."""
 
-    def __init__(self, directory, load_cores, with_driver):
+    def __init__(self, directory, load_cores):
         self.directory = Path(directory)
         self.directory.chmod(0o755)       # nginx workers give up root and must still read it
         self.load_cores = load_cores
@@ -51,8 +51,7 @@ class Fixture:
         try:
             for number in (1, 2):
                 self._start_backend(number)
-            if with_driver:
-                self._start_driver()
+            self._start_driver()
         except BaseException:
             self.stop()
             raise

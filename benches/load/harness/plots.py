@@ -91,7 +91,7 @@ def footnote(document, source, group):
     rounds = max(row["round"] for row in group)
     present = {row["peer"] for row in group}
     versions = [text for peer, text in document["versions"].items() if peer in present]
-    return (f"Medians of {rounds} rounds, whiskers from least to most; beside the value its ratio to nginx. {source}",
+    return (f"Medians of {rounds} round{'s' * (rounds > 1)}, whiskers from least to most; beside the value its ratio to nginx. {source}",
             f"{', '.join(versions)}; {machine['processor']}, {document['date'][:10]}")
 
 
