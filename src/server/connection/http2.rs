@@ -1,8 +1,8 @@
 //! HTTP/2 on one connection.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::Pin, time::Duration};
 
-use hyper::server::conn::http2::Builder;
+use hyper::server::conn::http2::{Builder, Connection};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -27,13 +27,20 @@ const PONG: Duration = Duration::from_secs(20);
 /// Looks at a quiet connection in the time that it may be idle.
 const LOOKS: u32 = 4;
 
+/// Boxed twice: hyper and h2 each have room for every move of a stream, and a frame for every move
+/// of a connection.
+type Conversation<S> = Pin<Box<Connection<TokioIo<Box<S>>, Requests, LocalTasks>>>;
+
 /// Serves a connection to its end.
-pub(super) async fn serve<S>(stream: S, requests: Requests, stall_timeout: Duration)
+pub(super) fn serve<S>(
+    stream: S,
+    requests: Requests,
+    stall_timeout: Duration,
+) -> impl Future<Output = ()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut drain = requests.worker().drain.clone();
-    let (idle_timeout, head_limit) = requests.head_bounds();
+    let (_, head_limit) = requests.head_bounds();
     let connection = Builder::new(LocalTasks { stall_timeout })
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
@@ -44,8 +51,16 @@ where
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PONG)
-        .serve_connection(TokioIo::new(stream), requests.clone());
-    let mut connection = pin!(connection);
+        .serve_connection(TokioIo::new(Box::new(stream)), requests.clone());
+    converse(Box::pin(connection), requests, stall_timeout)
+}
+
+async fn converse<S>(mut connection: Conversation<S>, requests: Requests, stall_timeout: Duration)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut drain = requests.worker().drain.clone();
+    let (idle_timeout, _) = requests.head_bounds();
     tokio::select! {
         result = connection.as_mut() => return ended(result, &requests),
         () = drain.started() => {}
