@@ -32,7 +32,6 @@ pub(crate) const ALL: &[(&str, Make)] = &[
     ("fields/security", fields::security),
     ("log/json", || fields::log_line("json")),
     ("log/combined", || fields::log_line("combined")),
-    ("client/encode_head", exchange::encode_head),
     ("client/decode_head", exchange::decode_head),
     ("client/decode_chunked", exchange::decode_chunked),
     ("stack/socket", whole::socket),

@@ -3,16 +3,13 @@
 use std::hint::black_box;
 
 use bytes::BytesMut;
-use http::Method;
-use portcullis::upstream::client::{
-    decode::{
-        self,
-        framing::{Chunk, Decoder, Piece},
-    },
-    encode::{self, Framing},
+use http::{HeaderMap, Method};
+use portcullis::upstream::client::decode::{
+    self,
+    framing::{Chunk, Decoder, Piece},
 };
 
-use super::{Operation, fields};
+use super::Operation;
 
 /// What NestJS says around a small answer.
 pub(crate) const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nX-Powered-By: Express\r\n\
@@ -20,30 +17,12 @@ pub(crate) const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nX-Powered-By: Express\r\
     ETag: W/\"1b-0123456789abcdefghijklmnopq\"\r\nDate: Tue, 24 Nov 2026 06:00:00 GMT\r\n\
     Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n{\"id\":42,\"title\":\"a to-do\"}";
 
-/// The head of a request.
-pub(crate) fn encode_head() -> Operation {
-    let request = fields::browser_request("/api/todos?page=2");
-    let mut out = BytesMut::with_capacity(4096);
-    Box::new(move || {
-        out.clear();
-        let (method, headers) = (request.method(), request.headers());
-        encode::head(
-            &mut out,
-            method,
-            black_box("/api/todos?page=2"),
-            headers,
-            Framing::None,
-        );
-        black_box(&out);
-    })
-}
-
 /// The head of a response, and where its body ends.
 pub(crate) fn decode_head() -> Operation {
     Box::new(|| {
         let mut buffer = BytesMut::with_capacity(1024);
         buffer.extend_from_slice(black_box(RESPONSE));
-        let head = decode::head(&mut buffer).expect("it is HTTP");
+        let head = decode::head(&mut buffer, &mut HeaderMap::new()).expect("it is HTTP");
         let head = head.expect("it is whole");
         black_box(Decoder::of(&Method::GET, &head).expect("its framing is good"));
     })
