@@ -21,7 +21,7 @@ use crate::{
     },
     config::{self, Config, diagnostic::Report},
     observe::{Overrides, ProgramLog, log_file::LogFile, metrics::Metrics},
-    server::{bind, worker::Stage},
+    server::{bind, drain::Stage},
     snapshot::{Live, build::Shared},
 };
 

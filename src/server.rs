@@ -6,6 +6,7 @@
 
 pub mod bind;
 pub mod connection;
+pub mod drain;
 pub mod framing;
 pub mod gate;
 pub mod handover;
@@ -16,4 +17,5 @@ pub mod load;
 mod pulse;
 pub mod service;
 pub mod stream;
+mod timer;
 pub mod worker;

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::{
     admin::{self, Fault, Part, Readiness},
-    server::worker::Stage,
+    server::drain::Stage,
     snapshot::Live,
 };
 

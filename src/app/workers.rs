@@ -7,8 +7,9 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     observe::metrics::Metrics,
     server::{
+        drain::Stage,
         handover,
-        worker::{self, Drain, Listen, Stage},
+        worker::{self, Listen},
     },
     snapshot::Live,
 };
@@ -47,13 +48,13 @@ impl Workers {
         for (index, seat) in handover::seats(count).into_iter().enumerate() {
             let (inbox, listens) = mpsc::unbounded_channel();
             let (live, metrics) = (live.clone(), metrics.clone());
-            let drain = Drain::new(stages.clone());
+            let stages = stages.clone();
             let ending = Ending(ending.clone());
             thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
                     let _ending = ending;
-                    if let Err(error) = worker::run(seat, live, metrics, drain, listens) {
+                    if let Err(error) = worker::run(seat, live, metrics, stages, listens) {
                         tracing::error!(worker = index, %error, "a worker cannot run");
                     }
                 })?;

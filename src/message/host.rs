@@ -1,6 +1,6 @@
 //! The host a request is for: from the target's authority or the `Host` field, exactly one.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{cell::RefCell, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Uri, header::HOST};
 
@@ -81,6 +81,42 @@ impl Host {
     }
 }
 
+/// The host that the last request of a connection asked for. A client asks for the same one again and
+/// again: then nothing is parsed and nothing is made.
+#[derive(Debug, Default)]
+pub struct Memory(RefCell<Option<(Box<[u8]>, Host)>>);
+
+impl Memory {
+    /// As [`Host::of`].
+    ///
+    /// # Errors
+    /// As [`Host::of`].
+    pub fn of(&self, uri: &Uri, headers: &HeaderMap) -> Result<Host, ErrorKind> {
+        let Some(text) = only_source(uri, headers) else {
+            return Host::of(uri, headers);
+        };
+        let mut memory = self.0.borrow_mut();
+        if let Some((known, host)) = &*memory
+            && **known == *text
+        {
+            return Ok(host.clone());
+        }
+        let host = Host::of(uri, headers)?;
+        *memory = Some((text.into(), host.clone()));
+        Ok(host)
+    }
+}
+
+/// What names the host, where one thing alone does.
+fn only_source<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+    let mut fields = headers.get_all(HOST).iter();
+    match (uri.authority(), fields.next(), fields.next()) {
+        (Some(authority), None, None) => Some(authority.as_str().as_bytes()),
+        (None, Some(field), None) => Some(field.as_bytes()),
+        _ => None,
+    }
+}
+
 fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
     if text.starts_with('[') {
         let end = text.find(']')? + 1;
@@ -156,6 +192,28 @@ mod tests {
         headers.insert(HOST, HeaderValue::from_static("evil.example"));
         let uri = Uri::from_static("http://good.example/x");
         assert!(Host::of(&uri, &headers).is_err());
+    }
+
+    #[test]
+    fn remembers_a_host_and_no_refusal() {
+        let memory = Memory::default();
+        let uri = Uri::from_static("/");
+        let of = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(HOST, HeaderValue::from_static(value));
+            }
+            let host = memory.of(&uri, &headers);
+            host.map(|host| (host.name().to_owned(), host.port())).ok()
+        };
+        let a = Some(("a.example".to_owned(), Some(8443)));
+        assert_eq!(of(&["A.example:8443"]), a);
+        assert_eq!(of(&["A.example:8443"]), a);
+        assert_eq!(of(&["b.example"]), Some(("b.example".to_owned(), None)));
+        assert_eq!(of(&["b.example", "b.example"]), None);
+        assert_eq!(of(&["b@example"]), None);
+        assert_eq!(of(&["b@example"]), None);
+        assert_eq!(of(&["A.example:8443"]), a);
     }
 
     proptest::proptest! {

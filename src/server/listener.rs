@@ -78,11 +78,11 @@ pub async fn accept(
     listener: Arc<Listener>,
     worker: Rc<Worker>,
 ) {
-    let mut drain = worker.drain.clone();
+    let drain = worker.drain.started();
     let mut closing = pin!(async {
         tokio::select! {
             _ = closed.changed() => {}
-            () = drain.started() => {}
+            () = drain => {}
         }
     });
     loop {

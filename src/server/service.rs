@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 
 use crate::{
@@ -20,13 +20,13 @@ use crate::{
         body::Body,
         context::{ConnectionInfo, RequestContext},
         error::ErrorKind,
-        host::Host,
+        host,
     },
     observe::metrics::{Metrics, listener::ListenerMetrics},
     server::{
         framing::Marks,
         listener::{Listener, OpenConnection},
-        stream,
+        stream::Answered,
         worker::Worker,
     },
     snapshot::services::Answering,
@@ -46,6 +46,9 @@ struct Shared {
     /// Requests so far.
     count: Cell<u64>,
     marks: Marks,
+    answered: Answered,
+    /// The host of the last request, which is mostly that of the next.
+    host: host::Memory,
 }
 
 impl Requests {
@@ -63,7 +66,14 @@ impl Requests {
             open,
             count: Cell::new(0),
             marks: Marks::default(),
+            answered: Answered::default(),
+            host: host::Memory::default(),
         }))
+    }
+
+    /// Where a stream of an HTTP/2 connection leaves its request once it is answered.
+    pub fn answered(&self) -> &Answered {
+        &self.0.answered
     }
 
     /// What the stream of an HTTP/1.1 connection says about its requests.
@@ -141,7 +151,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         self.0.open.touch();
         let host = self
             .screen(&request)
-            .and_then(|()| Host::of(request.uri(), request.headers()));
+            .and_then(|()| self.0.host.of(request.uri(), request.headers()));
         let known = host.as_ref().ok().cloned();
         let context = Rc::new(RequestContext::new(
             self.0.connection.clone(),
@@ -216,7 +226,10 @@ impl Future for Served {
                 drop(open);
             });
         }
-        stream::answered(&self.context);
+        // HTTP/1.1 has no streams; its writes wait where `Unstalled` sees them.
+        if self.context.version == Version::HTTP_2 {
+            self.requests.0.answered.leave(&self.context);
+        }
         Poll::Ready(response)
     }
 }

@@ -10,6 +10,7 @@ use tokio::{
 use crate::{
     observe::metrics::{Metrics, listener::Protocol, worker::WorkerMetrics},
     server::{
+        drain::{Drain, Stage},
         gate::Gate,
         handover::{Others, Seat},
         listener::{self, Listener},
@@ -55,43 +56,6 @@ pub struct Worker {
     alive: mpsc::Sender<()>,
 }
 
-/// Told once: finish what is in flight, take nothing new.
-#[derive(Debug, Clone)]
-pub struct Drain(watch::Receiver<Stage>);
-
-/// How far the end of the process has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// Serving.
-    Serving,
-    /// Finishing what is in flight.
-    Draining,
-    /// The deadline has passed: whatever is left is cut.
-    Over,
-}
-
-impl Drain {
-    /// Follows `stage`.
-    pub fn new(stage: watch::Receiver<Stage>) -> Self {
-        Self(stage)
-    }
-
-    /// Waits until draining starts.
-    pub async fn started(&mut self) {
-        self.reached(Stage::Draining).await;
-    }
-
-    /// Waits until the deadline has passed.
-    pub async fn over(&mut self) {
-        self.reached(Stage::Over).await;
-    }
-
-    async fn reached(&mut self, wanted: Stage) {
-        // A sender that is gone means that the process ends at once.
-        let _ = self.0.wait_for(|stage| *stage >= wanted).await;
-    }
-}
-
 impl Worker {
     /// The services of the newest snapshot.
     pub fn services(&self) -> Rc<Services> {
@@ -106,11 +70,12 @@ impl Worker {
     /// Runs `future` on this worker; it is waited for at the end, and cut at the deadline.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         let alive = self.alive.clone();
-        let mut drain = self.drain.clone();
+        let over = self.drain.over();
         tokio::task::spawn_local(async move {
             tokio::select! {
+                biased;
                 () = future => {}
-                () = drain.over() => {}
+                () = over => {}
             }
             drop(alive);
         });
@@ -125,14 +90,14 @@ pub fn run(
     seat: Seat,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
-    drain: Drain,
+    stages: watch::Receiver<Stage>,
     commands: mpsc::UnboundedReceiver<Listen>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let tasks = LocalSet::new();
-    runtime.block_on(tasks.run_until(work(seat, live, metrics, drain, commands)));
+    runtime.block_on(tasks.run_until(work(seat, live, metrics, stages, commands)));
     Ok(())
 }
 
@@ -140,10 +105,11 @@ async fn work(
     seat: Seat,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
-    mut drain: Drain,
+    mut stages: watch::Receiver<Stage>,
     mut commands: mpsc::UnboundedReceiver<Listen>,
 ) {
     let (alive, mut all_gone) = mpsc::channel(1);
+    let drain = Drain::default();
     let services = RefCell::new(Rc::new(Services::new(live.load())));
     let Seat { mut inbox, others } = seat;
     let index = others.own();
@@ -164,7 +130,12 @@ async fn work(
             Some(listen) = commands.recv() => open(listen, &worker),
             Some(given) = inbox.recv() => given.arrive(|accepted| listener::start(accepted, &worker)),
             () = pulse.next() => pulse.beat(&worker),
-            () = drain.started() => break,
+            stage = next(&mut stages) => {
+                drain.advance(stage);
+                if stage > Stage::Serving {
+                    break;
+                }
+            }
         }
     }
     // The others keep what they accept from now on; what they have given already is served.
@@ -174,7 +145,20 @@ async fn work(
     }
     // Connections hold the worker too, so its own sender goes with the last of them.
     drop(worker);
-    let _ = all_gone.recv().await;
+    loop {
+        tokio::select! {
+            _ = all_gone.recv() => return,
+            stage = next(&mut stages), if !drain.is_over() => drain.advance(stage),
+        }
+    }
+}
+
+/// The next stage. A sender that is gone means that the process ends at once.
+async fn next(stages: &mut watch::Receiver<Stage>) -> Stage {
+    match stages.changed().await {
+        Ok(()) => *stages.borrow_and_update(),
+        Err(_) => Stage::Over,
+    }
 }
 
 fn open(listen: Listen, worker: &Rc<Worker>) {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use hyper::server::conn::http1::{Builder, UpgradeableConnection};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     time::{sleep, timeout},
@@ -24,6 +24,7 @@ use crate::server::{
     io::Arriving,
     lent::{Lent, lend},
     service::Requests,
+    timer::ReusedTimer,
 };
 
 /// Largest read buffer; hyper's own default is 400 KiB each.
@@ -73,13 +74,13 @@ async fn converse<S>(stream: Stream<S>, requests: &Requests) -> Option<Idle<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut drain = requests.worker().drain.clone();
+    let drain = requests.worker().drain.started();
     let (lent, loan) = lend(stream);
     let mut connection = begin(lent, requests);
     let result = tokio::select! {
         biased;
         result = connection.as_mut() => result,
-        () = drain.started() => if let Some(result) = first_request(connection.as_mut(), requests).await {
+        () = drain => if let Some(result) = first_request(connection.as_mut(), requests).await {
             result
         } else {
             connection.as_mut().graceful_shutdown();
@@ -100,7 +101,7 @@ where
 {
     let (head_timeout, head_limit) = requests.head_bounds();
     let connection = Builder::new()
-        .timer(TokioTimer::new())
+        .timer(ReusedTimer::default())
         .header_read_timeout(head_timeout)
         .max_header_size(head_limit)
         .max_buf_size(BUFFER.max(head_limit))
@@ -151,7 +152,7 @@ async fn is_wanted<S>(idle: &mut Idle<S>, requests: &Requests) -> bool
 where
     S: Arriving + Unpin,
 {
-    let mut drain = requests.worker().drain.clone();
+    let drain = requests.worker().drain.started();
     let (head_timeout, _) = requests.head_bounds();
     let time = head_timeout.saturating_sub(idle.since);
     let mut arrival = pin!(poll_fn(|cx| Pin::new(&mut *idle.stream).poll_arrival(cx)));
@@ -159,7 +160,7 @@ where
     tokio::select! {
         biased;
         () = arrival.as_mut() => true,
-        () = drain.started() => is_fresh && timeout(FIRST_REQUEST, arrival).await.is_ok(),
+        () = drain => is_fresh && timeout(FIRST_REQUEST, arrival).await.is_ok(),
         () = sleep(time) => {
             if is_fresh {
                 refused("head_timeout", &"no request came", requests);

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::server::{
     connection::{FIRST_REQUEST, ended},
     service::Requests,
-    stream,
+    stream::{Answered, Unstalled},
 };
 
 /// Requests at once on one connection; browsers use about 100.
@@ -41,7 +41,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (_, head_limit) = requests.head_bounds();
-    let connection = Builder::new(LocalTasks { stall_timeout })
+    let tasks = LocalTasks {
+        answered: requests.answered().clone(),
+        stall_timeout,
+    };
+    let connection = Builder::new(tasks)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(head_limit).unwrap_or(u32::MAX))
@@ -59,11 +63,11 @@ async fn converse<S>(mut connection: Conversation<S>, requests: Requests, stall_
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut drain = requests.worker().drain.clone();
+    let drain = requests.worker().drain.started();
     let (idle_timeout, _) = requests.head_bounds();
     tokio::select! {
         result = connection.as_mut() => return ended(result, &requests),
-        () = drain.started() => {}
+        () = drain => {}
         () = quiet(&requests, idle_timeout) => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -98,8 +102,9 @@ async fn quiet(requests: &Requests, time: Duration) {
 }
 
 /// HTTP/2 streams run on the worker that has the connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct LocalTasks {
+    answered: Answered,
     stall_timeout: Duration,
 }
 
@@ -109,6 +114,7 @@ where
 {
     fn execute(&self, future: F) {
         // Ends with its connection: hyper resets the streams of a connection that is gone.
-        tokio::task::spawn_local(stream::unstalled(future, self.stall_timeout));
+        let answered = self.answered.clone();
+        tokio::task::spawn_local(Unstalled::new(future, answered, self.stall_timeout));
     }
 }
