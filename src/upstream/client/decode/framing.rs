@@ -288,8 +288,14 @@ fn trailers(buffer: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
         Err(httparse::Error::TooManyHeaders) => {
             return Err(Malformed("the trailer section has more than 32 fields"));
         }
-        Ok(httparse::Status::Partial) | Err(_) => return Err(malformed),
+        Ok(httparse::Status::Partial) => {
+            return Err(Malformed("the trailer section is larger than 16 KiB"));
+        }
+        Err(_) => return Err(malformed),
     };
+    if length > MAX_TRAILERS {
+        return Err(Malformed("the trailer section is larger than 16 KiB"));
+    }
     // Another reader may see another end of the section there.
     if memchr::memchr_iter(b'\n', &buffer[..length]).any(|at| !buffer[..at].ends_with(b"\r")) {
         return Err(Malformed("the trailer section has a bare LF"));

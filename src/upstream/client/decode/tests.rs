@@ -92,6 +92,15 @@ fn refuses_trailers_that_end_in_a_bare_line_feed() {
 }
 
 #[test]
+fn refuses_large_trailers_however_they_arrive() {
+    let text = format!("0\r\nA: {}\r\n\r\n", "x".repeat(16 * 1024));
+    for step in [100, 20_000] {
+        let decoded = decode_all(Decoder::Chunked(Chunk::Size), text.as_bytes(), step);
+        assert!(decoded.is_err(), "in pieces of {step}");
+    }
+}
+
+#[test]
 fn refuses_framing_that_can_be_read_two_ways() {
     for fields in [
         "Transfer-Encoding: chunked\r\nContent-Length: 3",
