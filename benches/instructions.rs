@@ -50,7 +50,6 @@ fn budget(name: &str) -> LibraryBenchmarkConfig {
 #[bench::fields_security(args = ("fields/security"), setup = operations::prepare, config = budget("fields/security"))]
 #[bench::log_json(args = ("log/json"), setup = operations::prepare, config = budget("log/json"))]
 #[bench::log_combined(args = ("log/combined"), setup = operations::prepare, config = budget("log/combined"))]
-#[bench::client_encode_head(args = ("client/encode_head"), setup = operations::prepare, config = budget("client/encode_head"))]
 #[bench::client_decode_head(args = ("client/decode_head"), setup = operations::prepare, config = budget("client/decode_head"))]
 #[bench::client_decode_chunked(args = ("client/decode_chunked"), setup = operations::prepare, config = budget("client/decode_chunked"))]
 #[bench::stack_socket(args = ("stack/socket"), setup = operations::prepare, config = budget("stack/socket"))]
