@@ -4,9 +4,10 @@ use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     app::{RunError, listen, workers::Workers},
@@ -14,10 +15,15 @@ use crate::{
     server::{bind, gate::Gate, worker::Listen},
 };
 
+/// How long a reload waits for the workers to close a listener.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// The listeners of the process.
 #[derive(Debug, Default)]
 pub struct Listeners {
     open: BTreeMap<SocketAddr, Open>,
+    /// Of those that workers were told to close.
+    closing: Vec<watch::Sender<()>>,
 }
 
 /// One listener.
@@ -27,7 +33,7 @@ struct Open {
     bound: SocketAddr,
     tls: bool,
     gate: Arc<Gate>,
-    /// Dropped to close the listener on every worker.
+    /// Told, or dropped, to close the listener on every worker; each lets go of its end then.
     close: watch::Sender<()>,
     /// Until a worker takes them.
     sockets: Mutex<Vec<TcpListener>>,
@@ -79,12 +85,14 @@ impl Listeners {
                 },
             );
         }
-        self.open.retain(|address, _| {
-            config
-                .listeners
-                .iter()
-                .any(|listener| listener.address == *address)
-        });
+        let stays = |address: &SocketAddr| {
+            let mut listeners = config.listeners.iter();
+            !fresh.contains_key(address) && listeners.any(|listener| listener.address == *address)
+        };
+        for (_, open) in self.open.extract_if(.., |address, _| !stays(address)) {
+            open.close.send_replace(());
+            self.closing.push(open.close);
+        }
         self.open.append(&mut fresh);
         for listener in &config.listeners {
             if let Some(open) = self.open.get(&listener.address) {
@@ -111,6 +119,15 @@ impl Listeners {
                 };
                 workers.listen(index, listen);
             }
+        }
+    }
+
+    /// Waits until the workers have closed what [`Self::follow`] closed: until then the kernel still gives
+    /// them connections.
+    pub async fn closed(&mut self) {
+        for close in self.closing.drain(..) {
+            // A worker that is this late is stuck in something else.
+            let _ = timeout(CLOSING, close.closed()).await;
         }
     }
 

@@ -57,6 +57,7 @@ impl App<'_> {
         self.program_log.set_level(snapshot.config().log.level);
         self.live.publish(snapshot);
         self.listeners.give_to(&self.workers);
+        self.listeners.closed().await;
         Ok(generation)
     }
 }
