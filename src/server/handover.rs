@@ -84,7 +84,7 @@ impl Others {
         &self.loads
     }
 
-    /// Gives a connection to the worker that has less to do, or back.
+    /// Gives a connection to the worker that has less to do, or back. One that cannot be given is lost.
     pub fn offer(&self, accepted: Accepted) -> Option<Accepted> {
         let Some(other) = self.loads.other_for(self.own) else {
             return Some(accepted);

@@ -64,7 +64,8 @@ def watched(workload, peer, number, options, load):
         threads = peer.process.thread_ticks()
         outcome = load.run()
         lines = peer.drain_log(outcome.lines)           # so that writing the log is paid for as well
-        cpu = peer.process.cpu_seconds() - before
+        user, system = (now - then for now, then in zip(peer.process.cpu_seconds(), before))
+        cpu = user + system
         foreign = (busy_seconds(cores) - busy - cpu) / (time.monotonic() - start) / len(cores)
     finally:
         load.close()
@@ -79,6 +80,7 @@ def watched(workload, peer, number, options, load):
         "workload": workload.name, "peer": peer.name, "round": number, "mode": "",
         "requests": outcome.done + outcome.failed, "failed": outcome.failed, "ok": not remarks,
         "cpu_seconds": round(cpu, 2), "cpu_per_10k": round(cpu / max(outcome.done, 1) * 10_000, 4),
+        "system_per_10k": round(system / max(outcome.done, 1) * 10_000, 4),
         "seconds": round(outcome.seconds, 3),
         "rps": round(outcome.done / outcome.seconds, 1) if outcome.seconds else 0,
         "memory_mib": round(peer.process.memory_mib(), 1),

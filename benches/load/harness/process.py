@@ -48,10 +48,11 @@ class Process:
         """User and system time of the whole tree, with children that have ended already."""
         if self.child.poll() is not None:
             raise Died(f"{self.name} ended with {self.child.returncode}:\n{self.last_words()}")
-        ticks = 0
+        user = system = 0
         for stat in tree(self.child.pid).values():
-            ticks += sum(int(field) for field in stat[11:15])   # utime, stime, cutime, cstime
-        return ticks / TICKS
+            times = [int(field) for field in stat[11:15]]       # utime, stime, cutime, cstime
+            user, system = user + times[0] + times[2], system + times[1] + times[3]
+        return user / TICKS, system / TICKS
 
     def thread_ticks(self):
         """Ticks of each thread of the whole tree."""

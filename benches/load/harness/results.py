@@ -50,7 +50,7 @@ def line(row):
     return f"{words} {row['cpu_per_10k']:8.3f} s/10k {row['rps']:9,.0f}/s {foreign} {row['remark']}"
 
 
-COLUMNS = ("peer", "CPU s per 10,000", "least to most", "ratio to nginx", "least to most", "per second",
+COLUMNS = ("peer", "CPU s per 10,000", "least to most", "of it kernel", "ratio to nginx", "least to most", "per second",
            "p50 / p99 / p99.9 ms at the rate", "MiB", "foreign", "failures")
 
 
@@ -109,8 +109,9 @@ def table_line(peer, group, base):
     if pairs:
         ratio = f"**{statistics.median(cpu) / statistics.median(base.values()):.2f}**"
         ratios = spread(pairs, ".2f")
-    foreign = median(good, "foreign")
-    cells = [peer, f"{statistics.median(cpu):.3f}", spread(cpu, ".3f"), ratio, ratios, f"{median(good, 'rps'):,.0f}",
+    foreign, kernel = median(good, "foreign"), median(good, "system_per_10k")
+    cells = [peer, f"{statistics.median(cpu):.3f}", spread(cpu, ".3f"),
+             "-" if kernel is None else f"{kernel:.3f}", ratio, ratios, f"{median(good, 'rps'):,.0f}",
              latency(select(group, "rate", peer)), f"{median(good, 'memory_mib'):.0f}",
              "-" if foreign is None else f"{foreign:.0%}", note]
     return "| " + " | ".join(cells) + " |"
