@@ -125,10 +125,14 @@ impl Listeners {
     /// Waits until the workers have closed what [`Self::follow`] closed: until then the kernel still gives
     /// them connections.
     pub async fn closed(&mut self) {
-        for close in self.closing.drain(..) {
-            // A worker that is this late is stuck in something else.
-            let _ = timeout(CLOSING, close.closed()).await;
-        }
+        let closing = std::mem::take(&mut self.closing);
+        // A worker that is this late is stuck in something else.
+        let _ = timeout(CLOSING, async {
+            for close in &closing {
+                close.closed().await;
+            }
+        })
+        .await;
     }
 
     /// Bound addresses, and whether they speak TLS.

@@ -3,6 +3,8 @@
 //! They are taken from what the client sent before anything is added: `Connection` may name any field, and a
 //! client that names `X-Forwarded-Host` must not get ours removed.
 
+use std::collections::HashSet;
+
 use http::{
     HeaderMap, HeaderName, Method, Version,
     header::{CONNECTION, TE, UPGRADE},
@@ -13,17 +15,22 @@ use http::{
 ///
 /// `TE` is not among them, see [`takes_trailers`]. `Trailer` is not either, since trailers are passed on.
 #[derive(Debug)]
-pub struct Stopping(Vec<HeaderName>);
+pub struct Stopping {
+    /// A set: the peer may name thousands.
+    named: HashSet<HeaderName>,
+}
 
 impl Stopping {
     /// Those of `headers`.
     pub fn of(headers: &HeaderMap) -> Self {
-        Self(named_by_connection(headers))
+        Self {
+            named: named_by_connection(headers).collect(),
+        }
     }
 
     /// Whether the field `name` stops here.
     pub fn holds(&self, name: &HeaderName) -> bool {
-        is_hop_by_hop(name.as_str()) || self.0.contains(name)
+        is_hop_by_hop(name.as_str()) || (!self.named.is_empty() && self.named.contains(name))
     }
 }
 
@@ -34,9 +41,14 @@ pub fn takes_trailers(headers: &HeaderMap) -> bool {
 
 /// Removes the fields of a response that stop here.
 pub fn strip(headers: &mut HeaderMap) {
-    let stopping = Stopping::of(headers);
+    for name in Stopping::of(headers).named {
+        headers.remove(name);
+    }
+    // Means nothing in a response.
+    headers.remove(TE);
     // One walk over the few fields that are there is cheaper than asking the map for each of many names.
-    while let Some(name) = headers.keys().find(|name| stopping.holds(name)).cloned() {
+    let stops = |name: &&HeaderName| is_hop_by_hop(name.as_str());
+    while let Some(name) = headers.keys().find(stops).cloned() {
         headers.remove(name);
     }
 }
@@ -108,12 +120,11 @@ fn is_end_to_end(name: &str) -> bool {
 }
 
 /// What `Connection` names beyond the fields that go in any case: most often nothing, which costs no memory.
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     tokens(headers, &CONNECTION)
         .filter(|token| !matches!(*token, b"keep-alive" | b"close" | b"Upgrade" | b"upgrade"))
         .filter_map(|token| HeaderName::from_bytes(token).ok())
         .filter(|name| !is_end_to_end(name.as_str()) && *name != TE)
-        .collect()
 }
 
 fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
@@ -184,6 +195,15 @@ mod tests {
         ]);
         strip(&mut headers);
         assert_eq!(names(&headers), ["x-three"]);
+    }
+
+    #[test]
+    fn counts_a_name_once_however_often_it_is_said() {
+        let list = "x-one, ".repeat(10_000);
+        let mut headers = headers(&[("connection", &list), ("x-one", "1"), ("te", "gzip")]);
+        assert_eq!(Stopping::of(&headers).named.len(), 1);
+        strip(&mut headers);
+        assert!(headers.is_empty());
     }
 
     #[test]

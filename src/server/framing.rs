@@ -1,9 +1,12 @@
-//! Request heads of HTTP/1.1 that say both `Content-Length` and `Transfer-Encoding`.
+//! Request heads of HTTP/1.1 that say both `Content-Length` and `Transfer-Encoding`, and where requests end.
 //!
 //! hyper takes the length away when a transfer coding is there too, so nobody behind it can refuse
 //! the request (RFC 9112 section 6.1). This follows the bytes that hyper reads by the same rules,
 //! looks at the first letter of each line of a head, and skips bodies. It only ever marks a
 //! request: where it loses its way it marks none, and hyper's own rules stand.
+//!
+//! It also says when hyper holds nothing of a connection, which may be taken from hyper then. A wrong answer would lose
+//! bytes; where it has lost its way there is none.
 
 use std::{
     io,
@@ -170,6 +173,8 @@ struct Requests {
     head: Head,
     /// The beginning of a line whose end is in another read.
     line: Vec<u8>,
+    /// Empty lines came, which a request line is to follow: hyper holds them as the start of a head.
+    follows_blank: bool,
 }
 
 /// Where the next byte lies.
@@ -202,7 +207,7 @@ struct Head {
 impl Requests {
     /// Whether no request is incomplete.
     fn are_whole(&self) -> bool {
-        self.place == Place::RequestLine && self.line.is_empty()
+        self.place == Place::RequestLine && self.line.is_empty() && !self.follows_blank
     }
 
     /// Goes on by `bytes`; the number of a request that is ambiguous.
@@ -258,8 +263,9 @@ impl Requests {
     fn end_line(&mut self, line: &[u8]) -> Ended {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match self.place {
-            Place::RequestLine if line.is_empty() => {}
+            Place::RequestLine if line.is_empty() => self.follows_blank = true,
             Place::RequestLine => {
+                self.follows_blank = false;
                 self.head = Head::default();
                 self.place = Place::Fields;
             }

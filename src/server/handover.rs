@@ -4,10 +4,13 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{net::TcpStream, sync::mpsc};
 
-use crate::server::{
-    gate::Permit,
-    listener::Listener,
-    load::{Coming, Loads},
+use crate::{
+    observe::metrics::worker::WorkerMetrics,
+    server::{
+        gate::Permit,
+        listener::Listener,
+        load::{Coming, Loads},
+    },
 };
 
 /// Connections on their way to one worker. More than this wait only where it is stuck, and then the
@@ -84,8 +87,8 @@ impl Others {
         &self.loads
     }
 
-    /// Gives a connection to the worker that has less to do, or back. One that cannot be given is lost.
-    pub fn offer(&self, accepted: Accepted) -> Option<Accepted> {
+    /// Gives a connection to the worker that has less to do, or back. `given` is counted for each that left.
+    pub fn offer(&self, accepted: Accepted, given: &WorkerMetrics) -> Option<Accepted> {
         let Some(other) = self.loads.other_for(self.own) else {
             return Some(accepted);
         };
@@ -94,7 +97,11 @@ impl Others {
             return Some(accepted);
         };
         match accepted.leave(self.loads.coming(other)) {
-            Ok(given) => place.send(given),
+            Ok(connection) => {
+                place.send(connection);
+                given.gave();
+            }
+            // Lost, which cannot be helped.
             Err(error) => tracing::error!(%error, "a connection cannot be given to a worker"),
         }
         None

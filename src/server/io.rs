@@ -1,4 +1,4 @@
-//! A client's stream that may not stall while it takes a response.
+//! A client's stream that may not stall while it takes a response, and that can tell when bytes have come.
 //!
 //! hyper has no write timeout: a client that stops reading would hold a backend's response and its
 //! memory for ever.

@@ -70,7 +70,7 @@ impl Drop for OpenConnection {
     }
 }
 
-/// Accepts until the worker drains or the listener is closed, whose sender is dropped then. What
+/// Accepts until the worker drains or is told that the listener is closed. What
 /// the kernel has queued by then is still taken.
 pub async fn accept(
     socket: TcpListener,
@@ -110,9 +110,8 @@ pub async fn accept(
             listener: listener.clone(),
             permit,
         };
-        match worker.others.offer(accepted) {
-            Some(accepted) => start(accepted, &worker),
-            None => worker.counts.gave(),
+        if let Some(accepted) = worker.others.offer(accepted, &worker.counts) {
+            start(accepted, &worker);
         }
     }
     take_queued(socket, &listener, &worker);

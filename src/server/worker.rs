@@ -31,7 +31,7 @@ pub struct Listen {
     pub tls: bool,
     /// Bound on connections over all workers.
     pub gate: Arc<Gate>,
-    /// The listener closes when the sender is dropped.
+    /// The listener closes when this is told, or its sender dropped.
     pub closed: watch::Receiver<()>,
 }
 

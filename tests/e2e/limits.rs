@@ -276,17 +276,22 @@ async fn a_drip_does_not_extend_the_deadline() {
         .route("/", HERE)
         .start()
         .await;
+    // Empty lines before a request line are no request either, however far apart they come.
+    for (text, pause) in [("X", 50), ("\r\n", 50), ("\r\n", 250)] {
+        drip(&proxy, text.as_bytes(), Duration::from_millis(pause)).await;
+    }
+}
+
+async fn drip(proxy: &Proxy, text: &[u8], pause: Duration) {
     let mut stream = TcpStream::connect(proxy.http()).await.unwrap();
     let start = Instant::now();
     let drip = async {
         loop {
-            if stream.write_all(b"X").await.is_err() {
+            if stream.write_all(text).await.is_err() {
                 return;
             }
             let mut byte = [0; 256];
-            if let Ok(Ok(0) | Err(_)) =
-                timeout(Duration::from_millis(50), stream.read(&mut byte)).await
-            {
+            if let Ok(Ok(0) | Err(_)) = timeout(pause, stream.read(&mut byte)).await {
                 return;
             }
         }

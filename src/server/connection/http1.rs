@@ -59,7 +59,11 @@ async fn serve_followed<S>(mut stream: Stream<S>, requests: Requests)
 where
     S: AsyncRead + AsyncWrite + Arriving + Unpin + Send + 'static,
 {
-    while let Some(mut idle) = converse(stream, &requests).await {
+    // Requests after which it may be taken from hyper. Bytes that bring none do not buy time: hyper's timer
+    // for a head runs until one comes.
+    let mut needed = 0;
+    while let Some(mut idle) = converse(stream, &requests, needed).await {
+        needed = requests.count() + 1;
         if !is_wanted(&mut idle, &requests).await {
             // The client has all it asked for: whether it hears the end changes nothing.
             let _ = idle.stream.shutdown().await;
@@ -70,7 +74,7 @@ where
 }
 
 /// Serves requests until the connection ends or is idle.
-async fn converse<S>(stream: Stream<S>, requests: &Requests) -> Option<Idle<S>>
+async fn converse<S>(stream: Stream<S>, requests: &Requests, needed: u64) -> Option<Idle<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -86,7 +90,7 @@ where
             connection.as_mut().graceful_shutdown();
             connection.await
         },
-        since = idle(requests) => {
+        since = idle(requests, needed) => {
             drop(connection);
             return loan.returned().map(|stream| Idle { stream, since });
         }
@@ -134,13 +138,18 @@ async fn first_request<C: Future>(
 }
 
 /// Ready when hyper holds nothing of the connection: every byte that came belonged to a request
-/// that is over, and every byte of the answers has left. Gives the time that it has been so.
-async fn idle(requests: &Requests) -> Duration {
+/// that is over, and every byte of the answers has left. Not before `needed` requests. Gives the time
+/// that it has been so.
+async fn idle(requests: &Requests, needed: u64) -> Duration {
     let mut pause = FIRST_LOOK;
     loop {
         let seen = requests.count();
         sleep(pause).await;
-        if requests.count() == seen && requests.are_done() && requests.marks().are_settled(seen) {
+        if seen >= needed
+            && requests.count() == seen
+            && requests.are_done()
+            && requests.marks().are_settled(seen)
+        {
             return pause;
         }
         pause = (pause * 2).min(LAST_LOOK);

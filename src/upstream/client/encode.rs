@@ -1,4 +1,5 @@
-//! A request written as HTTP/1.1: its head, and the framing of its body (RFC 9112 sections 3 and 6).
+//! A request written as HTTP/1.1: the fields that frame its body, and the body (RFC 9112 sections 6 and 7). The rest of the
+//! head comes from the handler.
 
 use std::{
     io::{self, IoSlice, Write as _},

@@ -254,7 +254,8 @@ fn chunk_size(buffer: &mut BytesMut) -> Result<Option<u64>, Malformed> {
 /// Whether nothing, or `;` and anything on the same line, follows a chunk's size (RFC 9112 section 7.1.1). Space
 /// before it is bad, but in use.
 fn are_extensions(text: &[u8]) -> bool {
-    matches!(text.trim_ascii_start(), [] | [b';', ..]) && !text.contains(&b'\r')
+    let mut rest = text.iter().skip_while(|byte| matches!(byte, b' ' | b'\t'));
+    matches!(rest.next(), None | Some(b';')) && !text.contains(&b'\r')
 }
 
 fn hex(digit: u8) -> u8 {

@@ -154,6 +154,8 @@ fn refuses_malformed_chunks() {
         "3\nabc",
         "-1\r\n",
         "3\r\nabcd\r\n",
+        "3\x0c\r\n",
+        "3\x0c;x\r\n",
         "1111111111111111\r\n",
         ";\r\n",
         "3 4\r\nabc\r\n",
