@@ -74,6 +74,33 @@ def table(document):
     return "\n".join(parts)
 
 
+def tables(document):
+    """Markdown: all that is known at a glance, and then in full."""
+    return overview(document) + "\n\n" + table(document)
+
+
+def overview(document):
+    """Markdown: one line a workload, nginx's figure and the ratio of each other peer to it."""
+    rows = document["rows"]
+    others = [peer for peer in dict.fromkeys(row["peer"] for row in rows) if peer != "nginx"]
+    lines = ["| workload | nginx | " + " | ".join(others) + " |", "|---" * (len(others) + 2) + "|"]
+    for workload in dict.fromkeys(row["workload"] for row in rows):
+        group = [row for row in rows if row["workload"] == workload]
+        kind, field, unit = "saturated", "cpu_per_10k", "s"
+        if any(mode(row) == "idle" for row in group):
+            kind, field, unit = "idle", "idle_mib", "MiB"
+        base = median(select(group, kind, "nginx"), field)
+        cells = [ratio_cell(median(select(group, kind, peer), field), base) for peer in others]
+        known = "-" if base is None else f"{base:.3g} {unit}"
+        lines.append(f"| `{workload}` | {known} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def ratio_cell(figure, base):
+    """A ratio, or a dash where a peer did not do the workload."""
+    return f"{figure / base:.2f}" if figure and base else "-"
+
+
 def mode(row):
     """How a row was measured. Old files hold saturated runs alone."""
     return row.get("mode", "saturated")
