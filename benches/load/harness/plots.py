@@ -114,8 +114,8 @@ def panel_svg(panel, top):
     """One panel below the given line, and where the next may begin."""
     drawn = [bar for bar in panel.bars if not bar.word]
     base = next((bar.value for bar in drawn if bar.peer == "nginx"), None)
-    longest = max((bar.most for bar in drawn), default=1.0)
-    limit = min(longest, base * CUT) if base else longest
+    # Bars that are much longer than nginx's are cut; every whisker of the others is shown whole.
+    limit = max((bar.most for bar in drawn if not base or bar.value <= base * CUT), default=1.0)
     step = nice_step(limit / 4)
     limit = max(math.ceil(limit / step - 1e-9) * step, step)
     parts = [f'<text x="16" y="{top + 8}">{escape(panel.caption)}</text>']
