@@ -204,7 +204,7 @@ pub(crate) fn log_line(format: &str) -> Operation {
     };
     let log = AccessLog::new(&access, file.lines());
     let context = context();
-    Box::new(move || {
+    let write = move || {
         // Kept open.
         let _ = &file;
         log.write(black_box(&Record {
@@ -214,5 +214,14 @@ pub(crate) fn log_line(format: &str) -> Operation {
             duration: Duration::from_micros(1234),
             aborted: false,
         }));
-    })
+    };
+    // The writer's thread takes the buffer and leaves the one before. Both are to be large already: whether one has
+    // to grow is not up to the worker.
+    for _ in 0..4 {
+        for _ in 0..400 {
+            write();
+        }
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+    Box::new(write)
 }

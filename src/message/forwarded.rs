@@ -77,7 +77,7 @@ pub fn read(headers: &HeaderMap, connection: &ConnectionInfo, trusted: &TrustedP
     }
 }
 
-/// Whether a client's field `name` does not reach the backend: those that [`write`] replaces, those that
+/// Whether a client's field `name` does not reach the backend: those that [`write()`] replaces, those that
 /// name another target, and what an untrusted peer says about the client.
 pub fn is_replaced(name: &str, context: &RequestContext) -> bool {
     is_ours(name)
