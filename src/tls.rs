@@ -20,6 +20,7 @@ use crate::{
 pub mod client;
 mod failure;
 pub mod handshake;
+pub mod read_ahead;
 pub mod resolver;
 
 pub use rustls::ServerConfig;

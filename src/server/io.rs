@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use crate::tls::handshake::TlsStream;
+use crate::tls::{handshake::TlsStream, read_ahead::ReadAhead};
 
 /// A stream that can tell that bytes have come without taking them.
 pub trait Arriving {
@@ -31,7 +31,7 @@ impl Arriving for TcpStream {
     }
 }
 
-impl Arriving for TlsStream<TcpStream> {
+impl Arriving for TlsStream<ReadAhead> {
     fn poll_arrival(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // The socket may be empty while what it gave has not been taken.
         self.poll_fill_buf(cx).map(drop)

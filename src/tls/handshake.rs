@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
@@ -12,7 +12,7 @@ use tokio_rustls::StartHandshake;
 
 use crate::{
     message::context::TlsInfo,
-    tls::{failure, handshake::hello::Refused},
+    tls::{failure, handshake::hello::Refused, read_ahead::ReadAhead},
 };
 
 pub use tokio_rustls::server::TlsStream;
@@ -33,7 +33,7 @@ const BUFFER: usize = 128 * 1024;
 #[derive(Debug)]
 pub struct Accepted {
     /// The connection.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: TlsStream<ReadAhead>,
     /// What was agreed on.
     pub info: TlsInfo,
     /// What to speak inside.
@@ -127,7 +127,7 @@ pub async fn accept(
             return Err(error);
         }
     };
-    let handshake = StartHandshake::from_parts(hello, stream)
+    let handshake = StartHandshake::from_parts(hello, ReadAhead::new(stream))
         .into_stream_with(Arc::clone(config), |connection| {
             connection.set_buffer_limit(Some(BUFFER));
         })
@@ -143,7 +143,7 @@ pub async fn accept(
     }
 }
 
-fn agreed(stream: TlsStream<TcpStream>) -> Accepted {
+fn agreed(stream: TlsStream<ReadAhead>) -> Accepted {
     let connection = stream.get_ref().1;
     let protocol = match connection.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
@@ -185,7 +185,7 @@ fn describe(connection: &ServerConnection) -> TlsInfo {
 
 /// Sends `farewell` and closes. What the client still sends is read and dropped: closing over unread
 /// bytes resets the connection, and a reset would overtake the farewell.
-async fn say(mut stream: TcpStream, farewell: &[u8]) {
+async fn say(mut stream: impl AsyncRead + AsyncWrite + Unpin, farewell: &[u8]) {
     let talk = async {
         stream.write_all(farewell).await?;
         stream.shutdown().await?;
