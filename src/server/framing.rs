@@ -102,6 +102,10 @@ impl<S: Arriving + Unpin> Arriving for Followed<S> {
     fn poll_arrival(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.stream).poll_arrival(cx)
     }
+
+    fn poll_hope(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.stream).poll_hope(cx)
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Followed<S> {

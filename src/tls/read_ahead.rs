@@ -42,6 +42,15 @@ impl ReadAhead {
         }
     }
 
+    /// Pending when a read would be. May be ready when a read is not.
+    pub fn poll_hope(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ahead.is_empty() {
+            self.stream.poll_read_ready(cx).map(drop)
+        } else {
+            Poll::Ready(())
+        }
+    }
+
     /// Reads for the reader alone, and learns whether the client sends in bulk.
     fn poll_little(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let space = buf.remaining();
