@@ -215,6 +215,16 @@ impl Upstream {
         self.backends[index].suspected.notify_one();
     }
 
+    /// A backend said that it is about to end: others are preferred until it can be connected to anew.
+    fn leaving(&self, index: usize) {
+        let backend = &self.backends[index];
+        if backend.health.leaving() {
+            tracing::info!(upstream = %self.name, backend = %backend.name(), "backend is about to end");
+        }
+        backend.suspected.notify_one();
+        self.queue.announce();
+    }
+
     fn cool(&self, index: usize, error: &io::Error) {
         let backend = &self.backends[index];
         if backend.health.unreachable() {

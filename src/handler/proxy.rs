@@ -4,29 +4,34 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, Method, header};
+use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
 use crate::{
     config,
-    handler::websocket,
+    handler::{
+        proxy::attempt::{Attempt, give_up, leaves, outcome},
+        websocket,
+    },
     message::{
         Call, Response,
-        body::{Body, BodyError},
+        body::Body,
         context::{BackendName, RequestContext},
         error::{ErrorKind, ProxyError},
         hop_by_hop,
     },
-    observe::metrics::backend::{BackendMetrics, Outcome, RetryReason},
+    observe::metrics::backend::{Outcome, RetryReason},
     upstream::{
         Upstream,
-        client::{self, Answer, Cause, Connection, Deadlines, Failure, Sending, decode::Head},
+        client::{self, Answer, Connection, Deadlines, Failure, Sending, decode::Head},
         lease::{Lease, Unavailable, Wanted},
         pool::{self, Demand},
         sticky::Sticky,
     },
 };
 
+mod attempt;
 pub mod replay;
 pub mod request;
 pub mod response;
@@ -56,12 +61,15 @@ struct Pending {
     /// The map of the request's fields, empty: that of the response is made of its memory.
     spare: HeaderMap,
     body: Body,
+    is_bodyless: bool,
     /// The client's side, when it asks for a WebSocket.
     upgrade: Option<OnUpgrade>,
     context: Rc<RequestContext>,
     wanted: Wanted,
     /// Whether affinity is asked for.
     sticks: bool,
+    /// Sending it twice is like sending it once.
+    is_repeatable: bool,
     demand: Demand,
     /// `timeout.header`, but for event streams.
     header_timeout: Option<Duration>,
@@ -111,12 +119,21 @@ impl Proxy {
                 match self.exchange(&mut pending, connection).await {
                     Ok(answer) => {
                         attempt.outcome = Outcome::Answered;
-                        return Ok(self.finish(pending, lease, answer));
+                        let again = leaves(&lease, &answer)
+                            && replays < MAX_REPLAYS
+                            && pending.is_bodyless
+                            && pending.is_repeatable
+                            && self.upstream.budget().withdraw();
+                        if !again {
+                            return Ok(self.finish(pending, lease, answer));
+                        }
+                        replays += 1;
+                        self.ask_another(&mut pending, &lease, answer);
                     }
                     Err(mut failure) => {
                         attempt.outcome = outcome(&failure.cause);
                         let again = replays < MAX_REPLAYS
-                            && replay::may_replay(&pending.context.method, &failure)
+                            && replay::may_replay(pending.is_repeatable, &failure)
                             && self.upstream.budget().withdraw();
                         let Some(body) = failure.body.take().filter(|_| again) else {
                             return Err(give_up(failure));
@@ -145,7 +162,8 @@ impl Proxy {
         let named = sticky.and_then(|sticky| sticky.read(headers));
         let protocol = upgrade.is_some().then_some(websocket::PROTOCOL);
         // What must not be sent twice takes no connection that the backend may be closing now.
-        let demand = if replay::is_idempotent(&context.method) && upgrade.is_none() {
+        let is_repeatable = replay::is_repeatable(&context.method, headers);
+        let demand = if is_repeatable && upgrade.is_none() {
             Demand::Alive
         } else {
             Demand::Fresh
@@ -157,10 +175,12 @@ impl Proxy {
         Pending {
             head,
             spare: parts.headers,
+            is_bodyless: body.size_hint().exact() == Some(0),
             body,
             upgrade,
             wanted: Wanted::new(context.client_address(), named),
             sticks,
+            is_repeatable,
             demand,
             header_timeout,
             context,
@@ -220,6 +240,7 @@ impl Proxy {
             method: &pending.context.method,
             head: &pending.head,
             upgrade: pending.upgrade.is_some(),
+            is_repeatable: pending.is_repeatable,
             spare: std::mem::take(&mut pending.spare),
         };
         let deadlines = Deadlines {
@@ -275,7 +296,7 @@ impl Proxy {
         let life = pool::idle_life(self.upstream.config().pool.idle, headers.get(KEEP_ALIVE));
         let mapping = response::Mapping {
             prefix: self.prefix.as_deref(),
-            authority: Some(lease.backend().authority()),
+            authority: lease.backend().authority(),
         };
         response::prepare(&mut headers, &mapping, &pending.context);
         if let Some(sticky) = self.upstream.sticky()
@@ -292,6 +313,13 @@ impl Proxy {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         (response, life)
+    }
+
+    fn ask_another(&self, pending: &mut Pending, lease: &Lease, answer: Answer) {
+        self.upstream.metrics().retried(RetryReason::Draining);
+        pending.wanted.tried.insert(lease.index());
+        pending.spare = answer.into_head().headers;
+        pending.spare.clear();
     }
 
     fn replay(&self, pending: &mut Pending, lease: &Lease, failure: &Failure) {
@@ -311,56 +339,6 @@ impl Proxy {
         } else {
             pending.wanted.tried.insert(lease.index());
         }
-    }
-}
-
-fn give_up(failure: Failure) -> ProxyError {
-    match failure.cause {
-        Cause::Backend(error) => ProxyError::caused(ErrorKind::BackendReset, error),
-        Cause::HeaderTimeout | Cause::BackendStalled => ErrorKind::BackendTimeout.into(),
-        Cause::ClientStalled => ErrorKind::ClientTimeout.into(),
-        Cause::Malformed(malformed) => {
-            ProxyError::caused(ErrorKind::BackendProtocol(malformed.0), malformed)
-        }
-        Cause::Client(BodyError::TooLarge) => ErrorKind::BodyTooLarge.into(),
-        Cause::Client(error) if error.is_departure() => {
-            ProxyError::caused(ErrorKind::ClientLeft, error)
-        }
-        Cause::Client(error) => {
-            ProxyError::caused(ErrorKind::BadRequest("the request body broke off"), error)
-        }
-    }
-}
-
-/// One try on a backend, counted until it is over; one that is dropped was abandoned by its client.
-struct Attempt {
-    metrics: Arc<BackendMetrics>,
-    outcome: Outcome,
-}
-
-impl Attempt {
-    fn on(lease: &Lease) -> Self {
-        let metrics = lease.backend().metrics().clone();
-        metrics.started();
-        Self {
-            metrics,
-            outcome: Outcome::Abandoned,
-        }
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        self.metrics.finished(self.outcome);
-    }
-}
-
-fn outcome(cause: &Cause) -> Outcome {
-    match cause {
-        Cause::Backend(_) => Outcome::Reset,
-        Cause::HeaderTimeout | Cause::BackendStalled => Outcome::Timeout,
-        Cause::Malformed(_) => Outcome::Protocol,
-        Cause::Client(_) | Cause::ClientStalled => Outcome::Abandoned,
     }
 }
 

@@ -31,6 +31,7 @@ use crate::{
 pub mod body;
 pub mod decode;
 pub mod encode;
+mod kept;
 mod timer;
 
 /// Room for the field that frames a body, and the end of the head.
@@ -85,6 +86,8 @@ pub struct Request<'a> {
     pub head: &'a [u8],
     /// Whether it asks for an upgrade, so that 101 is an answer.
     pub upgrade: bool,
+    /// Whether sending it twice is like sending it once: more of its body is kept for another try then.
+    pub is_repeatable: bool,
     /// An empty map whose memory may be used for the fields of the response.
     pub spare: HeaderMap,
 }
@@ -100,6 +103,22 @@ pub enum Answer {
     Upgraded(Head, Connection),
 }
 
+impl Answer {
+    /// Its head.
+    pub fn head(&self) -> &Head {
+        match self {
+            Self::Whole(head, ..) | Self::Streamed(head, _) | Self::Upgraded(head, _) => head,
+        }
+    }
+
+    /// Its head; the rest is dropped.
+    pub fn into_head(self) -> Head {
+        match self {
+            Self::Whole(head, ..) | Self::Streamed(head, _) | Self::Upgraded(head, _) => head,
+        }
+    }
+}
+
 /// Why no response head came.
 #[derive(Debug)]
 pub struct Failure {
@@ -111,7 +130,7 @@ pub struct Failure {
     pub begun: bool,
     /// A byte of a response arrived.
     pub answered: bool,
-    /// The body, if none of it was taken.
+    /// The body, if what was taken of it is at hand.
     pub body: Option<Body>,
 }
 
@@ -145,7 +164,7 @@ pub fn send(
     encode::end(&mut head, framing);
     let exchange = Exchange {
         connection,
-        outgoing: Outgoing::new(head, body, framing),
+        outgoing: Outgoing::new(head, body, framing, request.is_repeatable),
         spare: request.spare,
         broken: None,
         answered: false,

@@ -121,6 +121,13 @@ impl Health {
         fresh
     }
 
+    /// It said that it is about to end; true when that is news.
+    pub(in crate::upstream) fn leaving(&self) -> bool {
+        let fresh = !self.cooling.was_started();
+        self.cooling.start();
+        fresh
+    }
+
     /// A connection was made; true when that is news.
     pub(in crate::upstream) fn reachable(&self) -> bool {
         self.cooling.end()

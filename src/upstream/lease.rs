@@ -86,6 +86,11 @@ impl Lease {
         self.upstream.reached(self.index);
     }
 
+    /// Reports that the backend is about to end.
+    pub fn leaving(&self) {
+        self.upstream.leaving(self.index);
+    }
+
     /// Reports that no connection could be made. Not for anything that happens on a connection.
     pub fn unreachable(&self, error: &io::Error) {
         self.upstream.unreachable(self.index, error);

@@ -31,6 +31,7 @@ mod leaving;
 
 mod balancing;
 mod pool;
+mod replay;
 mod sticky;
 
 mod websocket;

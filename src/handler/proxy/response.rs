@@ -15,7 +15,7 @@ pub struct Mapping<'a> {
     /// The stripped prefix without a slash at its end, `/api`; `None` when nothing is stripped.
     pub prefix: Option<&'a str>,
     /// `host:port` of the backend.
-    pub authority: Option<&'a str>,
+    pub authority: &'a str,
 }
 
 /// Turns the backend's fields into the client's, in place.
@@ -49,8 +49,7 @@ fn location(
         Some(("http" | "https", rest)) => {
             let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
             let (authority, path) = rest.split_at(end);
-            let own = mapping.authority;
-            let own = own.is_some_and(|own| own.eq_ignore_ascii_case(authority));
+            let own = mapping.authority.eq_ignore_ascii_case(authority);
             if !own && !is_own_view(text, authority, context) {
                 return None;
             }

@@ -42,9 +42,11 @@ pub enum RetryReason {
     ConnectFailed,
     /// A pooled connection died before the first byte of the answer.
     StaleConnection,
+    /// The backend said that it is about to end.
+    Draining,
 }
 
-const RETRY_REASONS: [&str; 2] = ["connect_failed", "stale_connection"];
+const RETRY_REASONS: [&str; 3] = ["connect_failed", "stale_connection", "draining"];
 
 /// Counts of one upstream.
 #[derive(Debug)]

@@ -12,10 +12,13 @@ use http::{HeaderMap, Method};
 use http_body::Body as _;
 use tokio::io::AsyncWrite;
 
-use crate::message::{
-    body::{Body, BodyError},
-    hop_by_hop::may_trail,
-    text::push_decimal,
+use crate::{
+    message::{
+        body::{Body, BodyError},
+        hop_by_hop::may_trail,
+        text::push_decimal,
+    },
+    upstream::client::kept::Kept,
 };
 
 /// How the end of a body is told.
@@ -78,8 +81,10 @@ pub struct Outgoing {
     tail: &'static [u8],
     body: Option<Body>,
     framing: Framing,
-    /// A frame of the body was taken: it cannot be sent a second time.
-    pub body_taken: bool,
+    /// What was taken of the body.
+    kept: Kept,
+    /// Sending it twice is like sending it once.
+    is_repeatable: bool,
     /// Bytes that the socket took.
     pub sent: u64,
     flushed: bool,
@@ -100,8 +105,8 @@ pub enum WriteError {
 }
 
 impl Outgoing {
-    /// `head`, then `body` in `framing`.
-    pub fn new(head: BytesMut, body: Body, framing: Framing) -> Self {
+    /// `head`, then `body` in `framing`. Of a body that `is_repeatable` more is kept for another try.
+    pub fn new(head: BytesMut, body: Body, framing: Framing, is_repeatable: bool) -> Self {
         let body = if framing == Framing::None {
             None
         } else {
@@ -113,7 +118,8 @@ impl Outgoing {
             tail: b"",
             body,
             framing,
-            body_taken: false,
+            kept: Kept::new(),
+            is_repeatable,
             sent: 0,
             flushed: false,
             starved: false,
@@ -130,13 +136,9 @@ impl Outgoing {
         self.starved
     }
 
-    /// The body, for another try; `None` when a frame of it was taken.
+    /// The body, for another try; `None` when more of it was taken than is kept.
     pub fn reclaim(self) -> Option<Body> {
-        if self.body_taken {
-            None
-        } else {
-            Some(self.body.unwrap_or_else(Body::empty))
-        }
+        self.kept.restore(self.body)
     }
 
     /// Writes what can be written now. Ready when the request is complete.
@@ -177,7 +179,6 @@ impl Outgoing {
             let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
                 return Ok(Poll::Pending);
             };
-            self.body_taken = true;
             match frame {
                 None => self.finish(None)?,
                 Some(Err(error)) => return Err(WriteError::Client(error)),
@@ -194,6 +195,7 @@ impl Outgoing {
         if data.is_empty() {
             return Ok(());
         }
+        self.kept.add(&data, self.is_repeatable, self.sent == 0);
         match &mut self.framing {
             Framing::Length(left) => {
                 *left = left
@@ -227,6 +229,9 @@ impl Outgoing {
 
     fn finish(&mut self, trailers: Option<&HeaderMap>) -> Result<(), WriteError> {
         self.body = None;
+        if trailers.is_some() {
+            self.kept.lose();
+        }
         match self.framing {
             Framing::Length(0) | Framing::None => Ok(()),
             Framing::Length(_) => Err(length_mismatch()),
@@ -306,7 +311,7 @@ mod tests {
         let framing = Framing::of(&method, &body);
         let mut buffer = BytesMut::from(format!("{method} /x?y HTTP/1.1\r\nhost: a\r\n").as_str());
         end(&mut buffer, framing);
-        let mut outgoing = Outgoing::new(buffer, body, framing);
+        let mut outgoing = Outgoing::new(buffer, body, framing, true);
         let (mut near, mut far) = tokio::io::duplex(1 << 20);
         std::future::poll_fn(|cx| outgoing.poll_send(cx, &mut near))
             .await
@@ -367,7 +372,8 @@ mod tests {
 
     #[tokio::test]
     async fn gives_an_untouched_body_back() {
-        let outgoing = Outgoing::new(BytesMut::from("x"), Body::full("hello"), Framing::Length(5));
+        let (head, body) = (BytesMut::from("x"), Body::full("hello"));
+        let outgoing = Outgoing::new(head, body, Framing::Length(5), false);
         assert_eq!(outgoing.reclaim().unwrap().as_bytes().unwrap(), "hello");
     }
 }

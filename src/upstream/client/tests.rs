@@ -45,6 +45,7 @@ fn request(method: &Method, upgrade: bool) -> Request<'_> {
         method,
         head: b"POST / HTTP/1.1\r\n",
         upgrade,
+        is_repeatable: false,
         spare: HeaderMap::new(),
     }
 }

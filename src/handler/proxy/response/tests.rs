@@ -27,11 +27,11 @@ fn context() -> RequestContext {
 
 const STRIPPED: Mapping<'_> = Mapping {
     prefix: Some("/api"),
-    authority: Some("127.0.0.1:3001"),
+    authority: "127.0.0.1:3001",
 };
 const WHOLE: Mapping<'_> = Mapping {
     prefix: None,
-    authority: Some("127.0.0.1:3001"),
+    authority: "127.0.0.1:3001",
 };
 
 fn mapped(text: &str, mapping: &Mapping<'_>) -> String {

@@ -1,0 +1,82 @@
+//! One try on a backend: how it is counted, and what the client hears when it was the last.
+
+use std::sync::Arc;
+
+use crate::{
+    handler::proxy::replay,
+    message::{
+        body::BodyError,
+        error::{ErrorKind, ProxyError},
+    },
+    observe::metrics::backend::{BackendMetrics, Outcome},
+    upstream::{
+        client::{Answer, Cause, Failure},
+        lease::Lease,
+    },
+};
+
+/// One try on a backend, counted until it is over; one that is dropped was abandoned by its client.
+pub(super) struct Attempt {
+    metrics: Arc<BackendMetrics>,
+    pub(super) outcome: Outcome,
+}
+
+impl Attempt {
+    /// On the backend of `lease`.
+    pub(super) fn on(lease: &Lease) -> Self {
+        let metrics = lease.backend().metrics().clone();
+        metrics.started();
+        Self {
+            metrics,
+            outcome: Outcome::Abandoned,
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.metrics.finished(self.outcome);
+    }
+}
+
+/// How an attempt ended that failed for `cause`.
+pub(super) fn outcome(cause: &Cause) -> Outcome {
+    match cause {
+        Cause::Backend(_) => Outcome::Reset,
+        Cause::HeaderTimeout | Cause::BackendStalled => Outcome::Timeout,
+        Cause::Malformed(_) => Outcome::Protocol,
+        Cause::Client(_) | Cause::ClientStalled => Outcome::Abandoned,
+    }
+}
+
+/// Whether `answer` says that the backend of `lease` is about to end: others are preferred from then on. Any other
+/// answer over a connection that lives on is a sign that it is well.
+pub(super) fn leaves(lease: &Lease, answer: &Answer) -> bool {
+    let head = answer.head();
+    let leaves = replay::is_leaving(head);
+    if leaves {
+        lease.leaving();
+    } else if head.keep_alive {
+        lease.reached();
+    }
+    leaves
+}
+
+/// What the client hears of a `failure`.
+pub(super) fn give_up(failure: Failure) -> ProxyError {
+    match failure.cause {
+        Cause::Backend(error) => ProxyError::caused(ErrorKind::BackendReset, error),
+        Cause::HeaderTimeout | Cause::BackendStalled => ErrorKind::BackendTimeout.into(),
+        Cause::ClientStalled => ErrorKind::ClientTimeout.into(),
+        Cause::Malformed(malformed) => {
+            ProxyError::caused(ErrorKind::BackendProtocol(malformed.0), malformed)
+        }
+        Cause::Client(BodyError::TooLarge) => ErrorKind::BodyTooLarge.into(),
+        Cause::Client(error) if error.is_departure() => {
+            ProxyError::caused(ErrorKind::ClientLeft, error)
+        }
+        Cause::Client(error) => {
+            ProxyError::caused(ErrorKind::BadRequest("the request body broke off"), error)
+        }
+    }
+}
