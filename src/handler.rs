@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use http::Method;
 use tower::Service;
 
 use crate::{
@@ -15,7 +16,10 @@ use crate::{
         redirect::{Redirect, RedirectToHttps},
         respond::{Refuse, Respond},
     },
-    message::{Call, Response, error::ProxyError},
+    message::{
+        Call, Response,
+        error::{ErrorKind, ProxyError},
+    },
 };
 
 pub mod files;
@@ -54,6 +58,12 @@ impl Service<Call> for Handler {
     }
 
     fn call(&mut self, call: Call) -> HandlerFuture {
+        if *call.request.method() == Method::CONNECT
+            && !matches!(self, Self::Proxy(_) | Self::Refuse(_))
+        {
+            // A WebSocket over HTTP/2, which none of these opens; a success would mean that it is open.
+            return Refuse(ErrorKind::NoRoute).call(call);
+        }
         match self {
             Self::Files(files) => files.answer(&call),
             Self::Proxy(proxy) => Box::pin(proxy.clone().answer(call)),

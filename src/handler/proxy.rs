@@ -3,7 +3,7 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
@@ -12,7 +12,10 @@ use crate::{
     config,
     handler::{
         proxy::attempt::{Attempt, give_up, leaves, outcome},
-        websocket,
+        websocket::{
+            self,
+            extended::{self, Key},
+        },
     },
     message::{
         Call, Response,
@@ -56,6 +59,8 @@ pub struct Proxy {
 
 /// A request while backends are tried.
 struct Pending {
+    /// What the backend is asked with.
+    method: Method,
     /// Request line and fields, as [`request::head`] writes them.
     head: BytesMut,
     /// The map of the request's fields, empty: that of the response is made of its memory.
@@ -64,6 +69,8 @@ struct Pending {
     is_bodyless: bool,
     /// The client's side, when it asks for a WebSocket.
     upgrade: Option<OnUpgrade>,
+    /// What the backend has to accept, when the client does so over HTTP/2.
+    key: Option<Key>,
     context: Rc<RequestContext>,
     wanted: Wanted,
     /// Whether affinity is asked for.
@@ -119,6 +126,9 @@ impl Proxy {
                 match self.exchange(&mut pending, connection).await {
                     Ok(answer) => {
                         attempt.outcome = Outcome::Answered;
+                        if let Some(key) = &pending.key {
+                            key.check(&answer)?;
+                        }
                         let again = leaves(&lease, &answer)
                             && replays < MAX_REPLAYS
                             && pending.is_bodyless
@@ -152,17 +162,23 @@ impl Proxy {
             mut request,
             context,
         } = call;
-        let upgrade =
-            hop_by_hop::wants_websocket(request.headers(), request.method(), request.version())
-                .then(|| hyper::upgrade::on(&mut request));
+        let key = extended::is_asked_by(&request).then(Key::random);
+        let upgrade = (key.is_some()
+            || hop_by_hop::wants_websocket(request.headers(), request.method(), request.version()))
+        .then(|| hyper::upgrade::on(&mut request));
         let (mut parts, body) = request.into_parts();
+        if let Some(key) = &key {
+            let key = HeaderValue::try_from(key.as_str()).expect("base64 is visible ASCII");
+            parts.headers.insert(extended::KEY, key);
+        }
         let headers = &parts.headers;
         let sticky = self.sticky(&context);
         let sticks = sticky.is_some();
         let named = sticky.and_then(|sticky| sticky.read(headers));
         let protocol = upgrade.is_some().then_some(websocket::PROTOCOL);
+        let method = extended::method(&context.method).clone();
+        let is_repeatable = replay::is_repeatable(&method, headers);
         // What must not be sent twice takes no connection that the backend may be closing now.
-        let is_repeatable = replay::is_repeatable(&context.method, headers);
         let demand = if is_repeatable && upgrade.is_none() {
             Demand::Alive
         } else {
@@ -173,11 +189,13 @@ impl Proxy {
         let head = request::head(headers, &context, self.prefix.as_deref(), protocol);
         parts.headers.clear();
         Pending {
+            method,
             head,
             spare: parts.headers,
             is_bodyless: body.size_hint().exact() == Some(0),
             body,
             upgrade,
+            key,
             wanted: Wanted::new(context.client_address(), named),
             sticks,
             is_repeatable,
@@ -237,7 +255,7 @@ impl Proxy {
     fn exchange<'a>(&self, pending: &'a mut Pending, connection: Connection) -> Sending<'a> {
         let timeout = &self.upstream.config().timeout;
         let request = client::Request {
-            method: &pending.context.method,
+            method: &pending.method,
             head: &pending.head,
             upgrade: pending.upgrade.is_some(),
             is_repeatable: pending.is_repeatable,
@@ -276,7 +294,11 @@ impl Proxy {
             }
             Answer::Upgraded(head, connection) => {
                 let (mut response, _) = self.respond(&pending, &lease, head);
-                websocket::accept(response.headers_mut());
+                if pending.key.is_some() {
+                    *response.status_mut() = extended::accept(response.headers_mut());
+                } else {
+                    websocket::accept(response.headers_mut());
+                }
                 lease.linger();
                 if let Some(client) = pending.upgrade {
                     websocket::join(context, client, connection, lease, self.tunnel_timeout);

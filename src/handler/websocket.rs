@@ -1,4 +1,4 @@
-//! WebSocket over HTTP/1.1: the upgrade on both sides, then bytes.
+//! WebSocket: the upgrade on both sides, then bytes.
 //!
 //! Only `websocket` is upgraded, and only when the backend says 101. The relay is left in the
 //! request's context as a future; the worker runs it, counts it and ends it.
@@ -14,6 +14,7 @@ use crate::{
     upstream::{client::Connection, lease::Lease},
 };
 
+pub mod extended;
 pub mod tunnel;
 
 /// What `Upgrade` says.
@@ -34,6 +35,8 @@ pub fn join(
     idle: Duration,
 ) {
     let request_id = context.request_id.get().cloned();
+    // Over HTTP/2 the connection is in use for as long.
+    let connection = context.connection.clone();
     let relay = async move {
         let client = match client.await {
             Ok(client) => TokioIo::new(client),
@@ -44,7 +47,7 @@ pub fn join(
         };
         let (end, bytes) = tunnel::relay(client, backend.stream, backend.buffer, idle).await;
         tracing::debug!(?request_id, ?end, "tunnel closed");
-        drop(lease);
+        drop((lease, connection));
         bytes
     };
     context.tunnel.replace(Some(Box::pin(relay)));

@@ -15,6 +15,7 @@ use http::{Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 
 use crate::{
+    handler::websocket::extended,
     message::{
         Call,
         body::Body,
@@ -116,7 +117,7 @@ impl Requests {
 
     /// What hyper lets through and no backend should see.
     fn screen(&self, request: &Request<Body>) -> Result<(), ErrorKind> {
-        if request.method() == Method::CONNECT {
+        if request.method() == Method::CONNECT && !extended::is_asked_by(request) {
             return Err(ErrorKind::Method(
                 "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
             ));

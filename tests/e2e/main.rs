@@ -35,6 +35,7 @@ mod replay;
 mod sticky;
 
 mod websocket;
+mod websocket_h2;
 
 mod hostile;
 mod limits;

@@ -7,6 +7,7 @@ use bytes::{BufMut as _, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use crate::{
+    handler::websocket::extended,
     message::{
         context::RequestContext,
         forwarded,
@@ -65,7 +66,7 @@ pub fn head(
 }
 
 fn push_line(out: &mut BytesMut, context: &RequestContext, prefix: Option<&str>) {
-    out.put_slice(context.method.as_str().as_bytes());
+    out.put_slice(extended::method(&context.method).as_str().as_bytes());
     out.put_u8(b' ');
     push_target(out, &context.uri, prefix);
     out.put_slice(b" HTTP/1.1\r\n");

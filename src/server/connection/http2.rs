@@ -47,6 +47,7 @@ where
     };
     let connection = Builder::new(tasks)
         .timer(TokioTimer::new())
+        .enable_connect_protocol()
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(head_limit).unwrap_or(u32::MAX))
         .max_local_error_reset_streams(LOCAL_RESETS)

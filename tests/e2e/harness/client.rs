@@ -106,6 +106,7 @@ pub(crate) struct Request {
     headers: HeaderMap,
     body: Sent,
     http2: bool,
+    protocol: Option<&'static str>,
 }
 
 impl Request {
@@ -119,6 +120,15 @@ impl Request {
             headers: HeaderMap::new(),
             body: full(""),
             http2: false,
+            protocol: None,
+        }
+    }
+
+    /// With `:protocol` (RFC 8441).
+    pub(crate) fn protocol(self, protocol: &'static str) -> Self {
+        Self {
+            protocol: Some(protocol),
+            ..self
         }
     }
 
@@ -203,6 +213,10 @@ impl Request {
         *request.method_mut() = self.method.parse().unwrap();
         *request.uri_mut() = uri.parse::<Uri>().unwrap();
         *request.headers_mut() = self.headers;
+        if let Some(protocol) = self.protocol {
+            let protocol = hyper::ext::Protocol::from_static(protocol);
+            request.extensions_mut().insert(protocol);
+        }
         if !http2 {
             request
                 .headers_mut()
