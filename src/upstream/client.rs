@@ -241,6 +241,7 @@ impl Exchange {
     /// they need no body that lives on, and the connection is free at once.
     fn answer(mut self, head: Head, decoder: Decoder) -> Answer {
         self.connection.timer.clear();
+        self.outgoing.settle();
         let keep_alive = head.keep_alive && !decoder.is_until_close();
         if let Some(body) = decoder.whole(&mut self.connection.buffer) {
             return Answer::Whole(head, body, self.release(keep_alive));

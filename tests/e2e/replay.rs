@@ -146,7 +146,8 @@ async fn a_backend_that_is_well_again_gets_its_share() {
     for _ in 0..4 {
         assert_eq!(proxy.get("/").await.status, 200);
     }
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    // A probe finds it.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let before = restarting.requests().len();
     for _ in 0..20 {
         assert_eq!(proxy.get("/").await.status, 200);

@@ -49,15 +49,12 @@ pub(super) fn outcome(cause: &Cause) -> Outcome {
     }
 }
 
-/// Whether `answer` says that the backend of `lease` is about to end: others are preferred from then on. Any other
-/// answer over a connection that lives on is a sign that it is well.
+/// Whether `answer` says that the backend of `lease` is about to end: others are preferred from then on, until it can
+/// be connected to.
 pub(super) fn leaves(lease: &Lease, answer: &Answer) -> bool {
-    let head = answer.head();
-    let leaves = replay::is_leaving(head);
+    let leaves = replay::is_leaving(answer.head());
     if leaves {
         lease.leaving();
-    } else if head.keep_alive {
-        lease.reached();
     }
     leaves
 }

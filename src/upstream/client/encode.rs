@@ -136,6 +136,11 @@ impl Outgoing {
         self.starved
     }
 
+    /// There is an answer, so there will be no other try.
+    pub fn settle(&mut self) {
+        self.kept.lose();
+    }
+
     /// The body, for another try; `None` when more of it was taken than is kept.
     pub fn reclaim(self) -> Option<Body> {
         self.kept.restore(self.body)
@@ -230,6 +235,7 @@ impl Outgoing {
     fn finish(&mut self, trailers: Option<&HeaderMap>) -> Result<(), WriteError> {
         self.body = None;
         if trailers.is_some() {
+            // They are not kept.
             self.kept.lose();
         }
         match self.framing {
