@@ -133,12 +133,13 @@ impl Proxy {
                             && replays < MAX_REPLAYS
                             && pending.is_bodyless
                             && pending.is_repeatable
+                            && self.is_another_ready(&mut pending, &lease)
                             && self.upstream.budget().withdraw();
                         if !again {
                             return Ok(self.finish(pending, lease, answer));
                         }
                         replays += 1;
-                        self.ask_another(&mut pending, &lease, answer);
+                        self.ask_another(&mut pending, answer);
                     }
                     Err(mut failure) => {
                         attempt.outcome = outcome(&failure.cause);
@@ -337,9 +338,15 @@ impl Proxy {
         (response, life)
     }
 
-    fn ask_another(&self, pending: &mut Pending, lease: &Lease, answer: Answer) {
-        self.upstream.metrics().retried(RetryReason::Draining);
+    /// Whether a backend other than that of `lease` can be asked without a wait: an answer is at hand, and whoever
+    /// waited would hold up the others.
+    fn is_another_ready(&self, pending: &mut Pending, lease: &Lease) -> bool {
         pending.wanted.tried.insert(lease.index());
+        self.upstream.is_another_ready(&pending.wanted)
+    }
+
+    fn ask_another(&self, pending: &mut Pending, answer: Answer) {
+        self.upstream.metrics().retried(RetryReason::Draining);
         pending.spare = answer.into_head().headers;
         pending.spare.clear();
     }

@@ -24,7 +24,7 @@ pub trait Arriving {
     /// Ready when there is something to read: bytes, the end, or an error. May be wrong.
     fn poll_arrival(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Pending when a read would be, and ready when a read may tell more. Much cheaper than a read: hyper asks four
+    /// Asked after a read that was pending: whether another would be. Much cheaper than a read, and hyper asks four
     /// times for each request, mostly in vain.
     fn poll_hope(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 }
@@ -60,6 +60,8 @@ impl Arriving for TlsStream<ReadAhead> {
 pub struct Unstalled<S> {
     stream: S,
     limit: Duration,
+    /// The last read found nothing. After one that did, rustls may hold more, or an error.
+    is_read_out: bool,
     /// Runs only while a write waits.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -70,6 +72,7 @@ impl<S> Unstalled<S> {
         Self {
             stream,
             limit,
+            is_read_out: false,
             timer: None,
         }
     }
@@ -111,9 +114,14 @@ impl<S: AsyncRead + Arriving + Unpin> AsyncRead for Unstalled<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut stream = Pin::new(&mut self.get_mut().stream);
-        ready!(stream.as_mut().poll_hope(cx));
-        stream.poll_read(cx, buf)
+        let this = self.get_mut();
+        let mut stream = Pin::new(&mut this.stream);
+        if this.is_read_out {
+            ready!(stream.as_mut().poll_hope(cx));
+        }
+        let read = stream.poll_read(cx, buf);
+        this.is_read_out = read.is_pending();
+        read
     }
 }
 

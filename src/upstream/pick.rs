@@ -34,6 +34,17 @@ impl Upstream {
         Err(refusal)
     }
 
+    /// Whether a backend that this request has not tried would take it at once, and is as good as any.
+    pub fn is_another_ready(&self, wanted: &Wanted) -> bool {
+        let limit = self.config.limits.max_requests;
+        self.queue.waiting() == 0
+            && self.backends.iter().any(|backend| {
+                Tier::READY.holds(backend)
+                    && !wanted.tried.contains(backend.index())
+                    && backend.in_flight() < limit
+            })
+    }
+
     /// What a waiting request takes: no backend that is cooling, as that is what it waits for, and
     /// one that was tried before only when no other is ready.
     pub(in crate::upstream) fn lease_at_front(self: &Arc<Self>, wanted: &Wanted) -> Option<Lease> {

@@ -274,6 +274,9 @@ impl Outgoing {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.sent += count as u64;
+            if !self.is_repeatable {
+                self.kept.lose();
+            }
             self.flushed = false;
             self.advance(count);
         }
