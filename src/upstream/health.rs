@@ -116,9 +116,7 @@ impl Health {
     /// A connection could not be made; true when that is news.
     pub(in crate::upstream) fn unreachable(&self) -> bool {
         self.connect_failures.fetch_add(1, Ordering::Relaxed);
-        let fresh = !self.cooling.was_started();
-        self.cooling.start();
-        fresh
+        self.leaving()
     }
 
     /// It said that it is about to end; true when that is news.

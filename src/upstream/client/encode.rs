@@ -83,8 +83,6 @@ pub struct Outgoing {
     framing: Framing,
     /// What was taken of the body.
     kept: Kept,
-    /// Sending it twice is like sending it once.
-    is_repeatable: bool,
     /// Bytes that the socket took.
     pub sent: u64,
     flushed: bool,
@@ -118,8 +116,7 @@ impl Outgoing {
             tail: b"",
             body,
             framing,
-            kept: Kept::new(),
-            is_repeatable,
+            kept: Kept::new(is_repeatable),
             sent: 0,
             flushed: false,
             starved: false,
@@ -200,7 +197,7 @@ impl Outgoing {
         if data.is_empty() {
             return Ok(());
         }
-        self.kept.add(&data, self.is_repeatable, self.sent == 0);
+        self.kept.add(&data);
         match &mut self.framing {
             Framing::Length(left) => {
                 *left = left
@@ -274,9 +271,7 @@ impl Outgoing {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.sent += count as u64;
-            if !self.is_repeatable {
-                self.kept.lose();
-            }
+            self.kept.sent();
             self.flushed = false;
             self.advance(count);
         }

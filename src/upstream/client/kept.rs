@@ -23,23 +23,25 @@ const MOST_UNSENT: usize = 8 * 1024;
 pub(super) struct Kept {
     /// `None` when some of it is lost.
     bytes: Option<BytesMut>,
+    /// Sending the request twice is like sending it once.
+    is_repeatable: bool,
 }
 
 impl Kept {
     /// Nothing was taken.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(is_repeatable: bool) -> Self {
         Self {
             bytes: Some(BytesMut::new()),
+            is_repeatable,
         }
     }
 
-    /// `data` was taken, of a body that may be sent twice if it `is_repeatable`; `is_unsent` while nothing is
-    /// on the wire.
-    pub(super) fn add(&mut self, data: &Bytes, is_repeatable: bool, is_unsent: bool) {
-        let most = match (is_repeatable, is_unsent) {
-            (true, _) => MOST,
-            (false, true) => MOST_UNSENT,
-            (false, false) => 0,
+    /// `data` was taken.
+    pub(super) fn add(&mut self, data: &Bytes) {
+        let most = if self.is_repeatable {
+            MOST
+        } else {
+            MOST_UNSENT
         };
         self.bytes = self
             .bytes
@@ -47,6 +49,13 @@ impl Kept {
             .filter(|bytes| bytes.len() + data.len() <= most);
         if let Some(bytes) = &mut self.bytes {
             bytes.extend_from_slice(data);
+        }
+    }
+
+    /// Something is on the wire.
+    pub(super) fn sent(&mut self) {
+        if !self.is_repeatable {
+            self.lose();
         }
     }
 
@@ -116,9 +125,10 @@ mod tests {
 
     #[tokio::test]
     async fn puts_what_was_taken_before_what_was_not() {
-        let mut kept = Kept::new();
-        kept.add(&Bytes::from("one "), true, true);
-        kept.add(&Bytes::from("two "), true, false);
+        let mut kept = Kept::new(true);
+        kept.add(&Bytes::from("one "));
+        kept.sent();
+        kept.add(&Bytes::from("two "));
         let body = kept.restore(Some(Body::full("three")));
         assert_eq!(body.as_ref().unwrap().size_hint().exact(), Some(13));
         assert_eq!(read(body).await, "one two three");
@@ -126,29 +136,33 @@ mod tests {
 
     #[tokio::test]
     async fn gives_an_untouched_body_back_as_it_is() {
-        let body = Kept::new().restore(Some(Body::full("whole")));
+        let body = Kept::new(false).restore(Some(Body::full("whole")));
         assert_eq!(body.unwrap().as_bytes().unwrap(), "whole");
-        assert!(read(Kept::new().restore(None)).await.is_empty());
+        assert!(read(Kept::new(false).restore(None)).await.is_empty());
     }
 
     #[test]
     fn keeps_no_more_than_its_bound() {
         let piece = Bytes::from(vec![b'x'; MOST_UNSENT]);
-        let mut kept = Kept::new();
-        for _ in 0..8 {
-            kept.add(&piece, true, false);
+        for (is_repeatable, pieces) in [(true, 8), (false, 1)] {
+            let mut kept = Kept::new(is_repeatable);
+            for _ in 0..pieces {
+                kept.add(&piece);
+            }
+            assert!(kept.bytes.is_some());
+            kept.add(&Bytes::from("x"));
+            assert!(kept.restore(None).is_none());
         }
-        kept.add(&Bytes::from("x"), true, false);
-        assert!(kept.restore(None).is_none());
     }
 
     #[test]
     fn keeps_what_must_not_be_sent_twice_until_it_is_on_the_wire() {
         let piece = Bytes::from("x");
-        let mut kept = Kept::new();
-        kept.add(&piece, false, true);
+        let mut kept = Kept::new(false);
+        kept.add(&piece);
         assert!(kept.bytes.is_some());
-        kept.add(&piece, false, false);
+        kept.sent();
+        kept.add(&piece);
         assert!(kept.restore(None).is_none());
     }
 }
