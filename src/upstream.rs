@@ -3,8 +3,9 @@
 //! One [`Upstream`] is shared by all workers; what changes in it is atomic. Probes and the resolver
 //! run elsewhere and report to it.
 
-use std::{fmt, io, sync::Arc};
+use std::sync::{Arc, atomic::AtomicUsize};
 
+use arc_swap::Guard;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
@@ -12,12 +13,11 @@ use crate::{
     observe::metrics::{Metrics, backend::UpstreamMetrics},
     tls::TlsError,
     upstream::{
-        backend::Backend,
         balancer::Balancer,
         budget::Budget,
         connector::Connector,
-        health::{Change, Thresholds, Verdict},
         lease::{Lease, Unavailable, Wanted},
+        members::{List, Maker, Members},
         pool::Pool,
         queue::{Entry, Place, Queue},
         sticky::Sticky,
@@ -31,9 +31,11 @@ pub mod client;
 pub mod connector;
 pub mod health;
 pub mod lease;
+pub mod members;
 mod pick;
 pub mod pool;
 mod queue;
+mod report;
 pub mod resolver;
 pub mod sticky;
 
@@ -42,11 +44,11 @@ pub mod sticky;
 pub struct Upstream {
     config: Arc<config::upstream::Upstream>,
     name: Arc<str>,
-    backends: Box<[Backend]>,
+    members: Members,
     balancer: Balancer,
     queue: Queue,
     budget: Budget,
-    sticky: Option<Sticky>,
+    sticky: Option<Arc<Sticky>>,
     connector: Connector,
     metrics: Arc<UpstreamMetrics>,
 }
@@ -57,7 +59,7 @@ pub struct Surroundings<'a> {
     /// Makes the values of the sticky cookie.
     pub key: &'a sticky::Key,
     /// Counters.
-    pub metrics: &'a Metrics,
+    pub metrics: &'a Arc<Metrics>,
     /// Worker threads; each has a pool of its own per backend.
     pub workers: usize,
 }
@@ -76,24 +78,24 @@ impl Upstream {
             metrics,
             workers,
         } = *surroundings;
-        let backends: Box<[Backend]> = config
-            .backends
-            .iter()
-            .enumerate()
-            .map(|(index, address)| {
-                let backend = Backend::new(address.clone(), index, workers);
-                backend.counted_in(metrics, &config.name)
-            })
-            .collect();
+        let name: Arc<str> = config.name.as_str().into();
+        let sticky = Sticky::new(&config, key).map(Arc::new);
+        let maker = Maker {
+            upstream: Arc::clone(&name),
+            metrics: Arc::clone(metrics),
+            workers,
+            sticky: sticky.clone(),
+            next: AtomicUsize::new(0),
+        };
         Ok(Arc::new(Self {
             connector: Connector::new(&config)?,
             metrics: metrics.upstream(&config.name),
-            name: config.name.as_str().into(),
+            name,
+            members: Members::new(&config.backends, maker),
             balancer: Balancer::new(config.balance),
             queue: Queue::new(config.limits.queue),
             budget: Budget::new(config.retry.budget),
-            sticky: Sticky::new(&config, &backends, key),
-            backends,
+            sticky,
             config,
         }))
     }
@@ -110,7 +112,7 @@ impl Upstream {
 
     /// Closes idle connections of `worker` that are too old or were closed by their backend.
     pub fn sweep(&self, worker: usize) {
-        for backend in &self.backends {
+        for backend in self.members.list().iter() {
             backend.with_pool(worker, Pool::sweep);
         }
     }
@@ -125,9 +127,9 @@ impl Upstream {
         &self.name
     }
 
-    /// Its backends, in the order of the configuration.
-    pub fn backends(&self) -> &[Backend] {
-        &self.backends
+    /// Its backends at the moment, in the order of the configuration.
+    pub fn backends(&self) -> Guard<Arc<List>> {
+        self.members.list()
     }
 
     /// Requests that wait for a backend.
@@ -142,7 +144,7 @@ impl Upstream {
 
     /// Its affinity cookie; `None` when nothing sticks.
     pub fn sticky(&self) -> Option<&Sticky> {
-        self.sticky.as_ref()
+        self.sticky.as_deref()
     }
 
     /// Picks a backend, and waits for one until `deadline` where [`Self::lease`] refuses: for room,
@@ -193,79 +195,12 @@ impl Upstream {
     /// The first end of a cooling.
     fn next_return(&self) -> Option<Instant> {
         let now = Instant::now();
-        self.backends
+        let backends = self.members.list();
+        let ends = backends
             .iter()
             .filter_map(|it| it.health.ready_at())
-            .filter(|it| *it > now)
-            .min()
-    }
-
-    /// A connection to a backend was made, or it answered.
-    fn reached(&self, index: usize) {
-        let backend = &self.backends[index];
-        if backend.health.reachable() {
-            tracing::debug!(upstream = %self.name, backend = %backend.name(), "backend accepts connections again");
-            self.queue.announce();
-        }
-    }
-
-    /// A request found no connection to a backend.
-    fn unreachable(&self, index: usize, error: &io::Error) {
-        self.cool(index, error);
-        self.backends[index].suspected.notify_one();
-    }
-
-    /// A backend said that it is about to end: others are preferred until it can be connected to anew.
-    fn leaving(&self, index: usize) {
-        let backend = &self.backends[index];
-        if backend.health.leaving() {
-            tracing::info!(upstream = %self.name, backend = %backend.name(), "backend is about to end");
-        }
-        backend.suspected.notify_one();
-        self.queue.announce();
-    }
-
-    fn cool(&self, index: usize, error: &io::Error) {
-        let backend = &self.backends[index];
-        if backend.health.unreachable() {
-            tracing::debug!(upstream = %self.name, backend = %backend.name(), %error, "cannot connect to backend");
-        }
-        backend.lost.notify_one();
-        self.queue.announce();
-    }
-
-    /// A backend has other addresses than before.
-    fn moved(&self, index: usize) {
-        self.reached(index);
-        self.backends[index].suspected.notify_one();
-    }
-
-    /// Takes what a probe found, with the reason.
-    fn judge(&self, index: usize, verdict: Verdict, reason: &dyn fmt::Display) {
-        let backend = &self.backends[index];
-        let thresholds = Thresholds {
-            rise: self.config.probe.rise,
-            fall: self.config.probe.fall,
-        };
-        let change = backend.health.judge(verdict, thresholds);
-        // Each time: the counts may be those of a backend before a reload, in another state.
-        if backend.health.is_healthy() {
-            backend.metrics().went_up();
-        } else {
-            backend.metrics().went_down();
-        }
-        let Some(change) = change else {
-            return;
-        };
-        match change {
-            Change::Up => {
-                tracing::info!(upstream = %self.name, backend = %backend.name(), "backend is healthy");
-            }
-            Change::Down => {
-                tracing::warn!(upstream = %self.name, backend = %backend.name(), %reason, "backend is unhealthy");
-            }
-        }
-        self.queue.announce();
+            .filter(|it| *it > now);
+        ends.min()
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn balancer(balance: &str, count: u16) -> Operation {
     let config = parse(&(text + &listener_and_site("respond = { status = 204 }")));
     let surroundings = Surroundings {
         key: &sticky::Key::from_secret(b"bench"),
-        metrics: &Metrics::new(),
+        metrics: &Arc::new(Metrics::new()),
         workers: 1,
     };
     let upstream = Upstream::new(config.upstreams["api"].clone(), &surroundings)

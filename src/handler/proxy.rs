@@ -175,7 +175,7 @@ impl Proxy {
         let headers = &parts.headers;
         let sticky = self.sticky(&context);
         let sticks = sticky.is_some();
-        let named = sticky.and_then(|sticky| sticky.read(headers));
+        let named = sticky.and_then(|sticky| sticky.read(headers, &self.upstream.backends()));
         let protocol = upgrade.is_some().then_some(websocket::PROTOCOL);
         let method = extended::method(&context.method).clone();
         let is_repeatable = replay::is_repeatable(&method, headers);
@@ -247,7 +247,7 @@ impl Proxy {
             Err(error) => {
                 lease.unreachable(&error);
                 self.upstream.metrics().retried(RetryReason::ConnectFailed);
-                pending.wanted.tried.insert(lease.index());
+                pending.wanted.tried.insert(lease.backend().id());
                 None
             }
         }
@@ -326,7 +326,7 @@ impl Proxy {
             && pending.sticks
             && let Some(cookie) = sticky.answer(
                 pending.wanted.sticky,
-                lease.index(),
+                lease.backend(),
                 pending.context.scheme(),
             )
         {
@@ -341,7 +341,7 @@ impl Proxy {
     /// Whether a backend other than that of `lease` can be asked without a wait: an answer is at hand, and whoever
     /// waited would hold up the others.
     fn is_another_ready(&self, pending: &mut Pending, lease: &Lease) -> bool {
-        pending.wanted.tried.insert(lease.index());
+        pending.wanted.tried.insert(lease.backend().id());
         self.upstream.is_another_ready(&pending.wanted)
     }
 
@@ -366,7 +366,7 @@ impl Proxy {
         if failure.reused {
             pending.demand = Demand::None;
         } else {
-            pending.wanted.tried.insert(lease.index());
+            pending.wanted.tried.insert(lease.backend().id());
         }
     }
 }

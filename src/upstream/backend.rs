@@ -14,20 +14,21 @@ use tokio::sync::Notify;
 use crate::{
     config::upstream::BackendAddress,
     observe::metrics::{Metrics, backend::BackendMetrics},
-    upstream::{balancer::hash, health::Health, pool::Pool},
+    upstream::{balancer::hash, health::Health, pool::Pool, sticky::Cookie},
 };
 
 /// One place that requests are sent to.
 ///
-/// A name with several addresses (`localhost`, a round-robin name) is still one backend: its
-/// addresses are tried in turn, the one that worked last first.
+/// It may have several addresses, such as those of `localhost`: they are tried in turn, the one that
+/// worked last first. A name that stands for several instances is several backends.
 #[derive(Debug)]
 pub struct Backend {
+    id: usize,
+    origin: Origin,
     name: Arc<str>,
-    address: BackendAddress,
-    index: usize,
     seed: u64,
     authority: Box<str>,
+    cookie: Option<Cookie>,
     in_flight: AtomicUsize,
     /// Tunnels and event streams: load, but not what `limits.max_requests` is about.
     lingering: AtomicUsize,
@@ -38,33 +39,61 @@ pub struct Backend {
     pub(in crate::upstream) health: Health,
     /// Wakes the probe of this backend before its interval is over.
     pub(in crate::upstream) suspected: Notify,
-    /// Wakes the resolver of this backend before its interval is over.
-    pub(in crate::upstream) lost: Notify,
+}
+
+/// Where a backend comes from.
+#[derive(Debug, Clone)]
+pub(in crate::upstream) struct Origin {
+    /// As configured.
+    pub(in crate::upstream) address: BackendAddress,
+    /// Which of `upstream.backends` it is, counted from 0.
+    pub(in crate::upstream) place: usize,
+    /// Which instance, of a name that stands for several.
+    pub(in crate::upstream) instance: Option<IpAddr>,
+    /// Wakes the resolver of the name before its interval is over.
+    pub(in crate::upstream) lost: Arc<Notify>,
+}
+
+impl Origin {
+    /// As configured, and `#` with the address where the name stands for several instances.
+    fn name(&self) -> String {
+        match self.instance {
+            None => self.address.to_string(),
+            Some(ip) => format!("{}#{ip}", self.address),
+        }
+    }
 }
 
 impl Backend {
-    pub(in crate::upstream) fn new(address: BackendAddress, index: usize, workers: usize) -> Self {
-        let name: Arc<str> = address.to_string().into();
+    /// `id` tells it from the other backends that its upstream ever has.
+    pub(in crate::upstream) fn new(origin: Origin, id: usize, workers: usize) -> Self {
+        let name: Arc<str> = origin.name().into();
         Self {
+            id,
             seed: hash::seed(&name),
             name,
-            authority: authority(&address).into(),
-            addresses: ArcSwap::from_pointee(literal(&address).into_iter().collect()),
-            address,
-            index,
+            authority: authority(&origin.address).into(),
+            cookie: None,
+            addresses: ArcSwap::from_pointee(literal(&origin.address).into_iter().collect()),
+            origin,
             in_flight: AtomicUsize::new(0),
             lingering: AtomicUsize::new(0),
             pools: (0..workers).map(|_| Mutex::default()).collect(),
             metrics: Arc::default(),
             health: Health::new(),
             suspected: Notify::new(),
-            lost: Notify::new(),
         }
     }
 
     /// Its counts appear in `metrics` under the name of its upstream.
     pub(in crate::upstream) fn counted_in(mut self, metrics: &Metrics, upstream: &str) -> Self {
         self.metrics = metrics.backend(upstream, &self.name);
+        self
+    }
+
+    /// Clients that stick to it get this cookie.
+    pub(in crate::upstream) fn named_by(mut self, cookie: Option<Cookie>) -> Self {
+        self.cookie = cookie;
         self
     }
 
@@ -88,19 +117,31 @@ impl Backend {
         result
     }
 
-    /// As in the configuration, such as `http://127.0.0.1:3001` or `unix:/run/app.sock`.
+    /// As in the configuration, such as `http://127.0.0.1:3001` or `unix:/run/app.sock`; with the
+    /// address behind it, as `http://app:3000#10.0.0.3`, where a name stands for several instances.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
     /// Where it listens, as configured.
     pub fn address(&self) -> &BackendAddress {
-        &self.address
+        &self.origin.address
     }
 
-    /// Place in its upstream, counted from 0.
-    pub fn index(&self) -> usize {
-        self.index
+    /// Tells it from the other backends that its upstream ever has: from 0, in the order of the
+    /// configuration.
+    pub fn id(&self) -> usize {
+        self.id
+    }
+
+    /// Where it comes from.
+    pub(in crate::upstream) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// What tells clients apart that stick to it.
+    pub(in crate::upstream) fn cookie(&self) -> Option<&Cookie> {
+        self.cookie.as_ref()
     }
 
     /// A number that tells it from others, the same in each process.
@@ -192,14 +233,19 @@ impl Backend {
     pub(in crate::upstream) fn leave_for_good(&self) {
         self.lingering.fetch_sub(1, Ordering::Relaxed);
     }
+
+    /// Closes its idle connections.
+    pub(in crate::upstream) fn hang_up(&self) {
+        for worker in 0..self.pools.len() {
+            self.with_pool(worker, |pool| *pool = Pool::default());
+        }
+    }
 }
 
 impl Drop for Backend {
     /// Its counts may live on under the same name; its idle connections do not.
     fn drop(&mut self) {
-        for worker in 0..self.pools.len() {
-            self.with_pool(worker, |pool| *pool = Pool::default());
-        }
+        self.hang_up();
     }
 }
 
@@ -236,9 +282,19 @@ fn literal(address: &BackendAddress) -> Option<SocketAddr> {
 mod tests {
     use super::*;
 
+    fn backend(address: BackendAddress, instance: Option<IpAddr>) -> Backend {
+        let origin = Origin {
+            address,
+            place: 0,
+            instance,
+            lost: Arc::default(),
+        };
+        Backend::new(origin, 0, 1)
+    }
+
     fn tcp(tls: bool, host: &str, port: u16) -> Backend {
         let host = host.to_owned();
-        Backend::new(BackendAddress::Tcp { tls, host, port }, 0, 1)
+        backend(BackendAddress::Tcp { tls, host, port }, None)
     }
 
     fn at(text: &str) -> SocketAddr {
@@ -252,9 +308,13 @@ mod tests {
             "http://127.0.0.1:3001"
         );
         assert_eq!(&**tcp(true, "::1", 3001).name(), "https://[::1]:3001");
-        let unix = Backend::new(BackendAddress::Unix("/run/app.sock".into()), 0, 1);
+        let unix = backend(BackendAddress::Unix("/run/app.sock".into()), None);
         assert_eq!(&**unix.name(), "unix:/run/app.sock");
         assert_eq!(unix.authority(), "localhost");
+        let address = tcp(false, "app", 3000).address().clone();
+        let one_of_several = backend(address, Some("10.0.0.3".parse().unwrap()));
+        assert_eq!(&**one_of_several.name(), "http://app:3000#10.0.0.3");
+        assert_eq!(one_of_several.authority(), "app:3000");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! None of them locks or allocates: each walks over the backends and asks which may be picked.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     config::upstream::Balance,
@@ -35,12 +35,12 @@ impl Balancer {
     }
 
     /// Picks one of the `backends` that are `eligible`, for a client.
-    pub fn pick(
+    pub fn pick<'a>(
         &self,
-        backends: &[Backend],
+        backends: &'a [Arc<Backend>],
         client: IpAddr,
         eligible: impl Fn(&Backend) -> bool,
-    ) -> Option<usize> {
+    ) -> Option<&'a Arc<Backend>> {
         match self {
             Self::RoundRobin(turn) => turn.pick(backends, eligible),
             Self::LeastRequests => least_requests::pick(backends, eligible),
@@ -49,12 +49,16 @@ impl Balancer {
     }
 }
 
-/// The place of the eligible backend with `rank` others before it; the last one when others have
-/// dropped out since they were counted.
-fn nth(backends: &[Backend], rank: usize, eligible: impl Fn(&Backend) -> bool) -> Option<usize> {
+/// The eligible backend with `rank` others before it; the last one when others have dropped out
+/// since they were counted.
+fn nth(
+    backends: &[Arc<Backend>],
+    rank: usize,
+    eligible: impl Fn(&Backend) -> bool,
+) -> Option<&Arc<Backend>> {
     let mut last = None;
     for (seen, backend) in backends.iter().filter(|it| eligible(it)).enumerate() {
-        last = Some(backend.index());
+        last = Some(backend);
         if seen == rank {
             break;
         }
@@ -64,18 +68,30 @@ fn nth(backends: &[Backend], rank: usize, eligible: impl Fn(&Backend) -> bool) -
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use crate::{config::upstream::BackendAddress, upstream::backend::Backend};
+    use std::sync::Arc;
 
-    pub(crate) fn backends(count: u16) -> Vec<Backend> {
+    use crate::{
+        config::upstream::BackendAddress,
+        upstream::backend::{Backend, Origin},
+    };
+
+    pub(crate) fn backends(count: u16) -> Vec<Arc<Backend>> {
         (0..count)
-            .map(|number| {
-                let address = BackendAddress::Tcp {
-                    tls: false,
-                    host: "127.0.0.1".to_owned(),
-                    port: 3000 + number,
-                };
-                Backend::new(address, number.into(), 1)
-            })
+            .map(|number| backend(3000 + number, number.into()))
             .collect()
+    }
+
+    pub(crate) fn backend(port: u16, id: usize) -> Arc<Backend> {
+        let origin = Origin {
+            address: BackendAddress::Tcp {
+                tls: false,
+                host: "127.0.0.1".to_owned(),
+                port,
+            },
+            place: id,
+            instance: None,
+            lost: Arc::default(),
+        };
+        Arc::new(Backend::new(origin, id, 1))
     }
 }

@@ -11,28 +11,23 @@ use crate::upstream::{Upstream, backend::Backend, client::Connection, pool::Dema
 #[derive(Debug)]
 pub struct Lease {
     upstream: Arc<Upstream>,
-    index: usize,
+    backend: Arc<Backend>,
     lingers: bool,
 }
 
 impl Lease {
     /// For a backend that has counted the request already.
-    pub(in crate::upstream) fn new(upstream: Arc<Upstream>, index: usize) -> Self {
+    pub(in crate::upstream) fn new(upstream: Arc<Upstream>, backend: Arc<Backend>) -> Self {
         Self {
             upstream,
-            index,
+            backend,
             lingers: false,
         }
     }
 
     /// The backend.
     pub fn backend(&self) -> &Backend {
-        &self.upstream.backends[self.index]
-    }
-
-    /// Its place in the upstream.
-    pub fn index(&self) -> usize {
-        self.index
+        &self.backend
     }
 
     /// The upstream that it belongs to.
@@ -83,17 +78,17 @@ impl Lease {
 
     /// Reports that a connection was made, or that the backend answered. Cheap when that is no news.
     pub fn reached(&self) {
-        self.upstream.reached(self.index);
+        self.upstream.reached(&self.backend);
     }
 
     /// Reports that the backend is about to end.
     pub fn leaving(&self) {
-        self.upstream.leaving(self.index);
+        self.upstream.leaving(&self.backend);
     }
 
     /// Reports that no connection could be made. Not for anything that happens on a connection.
     pub fn unreachable(&self, error: &io::Error) {
-        self.upstream.unreachable(self.index, error);
+        self.upstream.unreachable(&self.backend, error);
     }
 }
 
@@ -113,7 +108,7 @@ impl Drop for Lease {
 pub struct Wanted {
     /// Client address, for `balance = "hash"`.
     pub client: IpAddr,
-    /// The backend that its cookie names.
+    /// The id of the backend that its cookie names.
     pub sticky: Option<usize>,
     /// Backends that failed this request already.
     pub tried: Tried,
@@ -133,7 +128,7 @@ impl Wanted {
     }
 }
 
-/// A set of backends, by index. Allocates nothing for the first 64.
+/// A set of backends, by id. Allocates nothing for the first 64.
 #[derive(Debug, Clone, Default)]
 pub struct Tried {
     low: u64,
@@ -141,21 +136,21 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// Adds the backend at `index`.
-    pub fn insert(&mut self, index: usize) {
-        if index < 64 {
-            self.low |= 1 << index;
-        } else if !self.high.contains(&index) {
-            self.high.push(index);
+    /// Adds a backend.
+    pub fn insert(&mut self, id: usize) {
+        if id < 64 {
+            self.low |= 1 << id;
+        } else if !self.high.contains(&id) {
+            self.high.push(id);
         }
     }
 
-    /// Whether the backend at `index` is in it.
-    pub fn contains(&self, index: usize) -> bool {
-        if index < 64 {
-            self.low & (1 << index) != 0
+    /// Whether a backend is in it.
+    pub fn contains(&self, id: usize) -> bool {
+        if id < 64 {
+            self.low & (1 << id) != 0
         } else {
-            self.high.contains(&index)
+            self.high.contains(&id)
         }
     }
 

@@ -38,9 +38,9 @@ impl Upstream {
     pub fn is_another_ready(&self, wanted: &Wanted) -> bool {
         let limit = self.config.limits.max_requests;
         self.queue.waiting() == 0
-            && self.backends.iter().any(|backend| {
+            && self.members.list().iter().any(|backend| {
                 Tier::READY.holds(backend)
-                    && !wanted.tried.contains(backend.index())
+                    && !wanted.tried.contains(backend.id())
                     && backend.in_flight() < limit
             })
     }
@@ -68,11 +68,12 @@ impl Upstream {
         wanted: &Wanted,
         repeat: Repeat,
     ) -> Result<Lease, Refusal> {
+        let backends = self.members.list();
         let limit = self.config.limits.max_requests;
         let full = Cell::new(false);
         let eligible = |backend: &Backend| {
             let fits = tier.holds(backend)
-                && (repeat == Repeat::Allowed || !wanted.tried.contains(backend.index()));
+                && (repeat == Repeat::Allowed || !wanted.tried.contains(backend.id()));
             let has_room = backend.in_flight() < limit;
             if fits && !has_room {
                 full.set(true);
@@ -82,7 +83,7 @@ impl Upstream {
         let sticky = wanted
             .sticky
             .filter(|_| tier == Tier::READY)
-            .and_then(|index| self.backends.get(index));
+            .and_then(|id| backends.iter().find(|it| it.id() == id));
         if let Some(backend) = sticky
             && eligible(backend)
             && let Some(lease) = self.take(backend, tier)
@@ -90,12 +91,8 @@ impl Upstream {
             return Ok(lease);
         }
         // Another worker may take the last room between the look and the step: then look again.
-        for _ in 0..=self.backends.len() {
-            let picked = self
-                .balancer
-                .pick(&self.backends, wanted.client, eligible)
-                .map(|index| &self.backends[index]);
-            let Some(backend) = picked else {
+        for _ in 0..=backends.len() {
+            let Some(backend) = self.balancer.pick(&backends, wanted.client, eligible) else {
                 break;
             };
             if let Some(lease) = self.take(backend, tier) {
@@ -110,11 +107,11 @@ impl Upstream {
         })
     }
 
-    fn take(self: &Arc<Self>, backend: &Backend, tier: Tier) -> Option<Lease> {
+    fn take(self: &Arc<Self>, backend: &Arc<Backend>, tier: Tier) -> Option<Lease> {
         if !backend.enter(self.config.limits.max_requests) {
             return None;
         }
-        let lease = Lease::new(Arc::clone(self), backend.index());
+        let lease = Lease::new(Arc::clone(self), Arc::clone(backend));
         (tier.cooling || backend.health.admit()).then_some(lease)
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     config::upstream::BackendAddress,
-    upstream::{Upstream, backend::Backend},
+    upstream::{Upstream, backend::Origin},
 };
 
 /// Looks up the names of one upstream until it is dropped.
@@ -24,9 +24,11 @@ impl Resolver {
     /// Starts one task per name on `runtime`. Address literals and Unix sockets need none.
     pub fn start(upstream: &Arc<Upstream>, runtime: &Handle) -> Self {
         let mut tasks = JoinSet::new();
-        for backend in upstream.backends() {
-            if is_name(backend) {
-                tasks.spawn_on(follow(Arc::clone(upstream), backend.index()), runtime);
+        // Each name has one backend before its first look-up.
+        for backend in upstream.backends().iter() {
+            let origin = backend.origin().clone();
+            if is_name(&origin.address) {
+                tasks.spawn_on(follow(Arc::clone(upstream), origin), runtime);
             }
         }
         Self { tasks }
@@ -43,21 +45,20 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// A look-up is not cut short: it occupies a thread until the system gives up, and so there is
-/// never more than one per backend.
-async fn follow(upstream: Arc<Upstream>, index: usize) {
-    let backend = &upstream.backends[index];
+/// never more than one per name.
+async fn follow(upstream: Arc<Upstream>, origin: Origin) {
     let mut outcome = Outcome::Good;
     loop {
-        let found = look_up(backend).await;
-        outcome = apply(&upstream, index, found, outcome);
+        let found = look_up(&origin.address).await;
+        outcome = apply(&upstream, &origin, found, outcome);
         sleep(PAUSE).await;
         // Whichever comes first is a reason to look again.
-        let _ = timeout(INTERVAL.saturating_sub(PAUSE), backend.lost.notified()).await;
+        let _ = timeout(INTERVAL.saturating_sub(PAUSE), origin.lost.notified()).await;
     }
 }
 
-async fn look_up(backend: &Backend) -> io::Result<Vec<SocketAddr>> {
-    match backend.address() {
+async fn look_up(address: &BackendAddress) -> io::Result<Vec<SocketAddr>> {
+    match address {
         BackendAddress::Tcp { host, port, .. } => {
             Ok(lookup_host((host.as_str(), *port)).await?.collect())
         }
@@ -74,16 +75,19 @@ enum Outcome {
 
 fn apply(
     upstream: &Upstream,
-    index: usize,
+    origin: &Origin,
     found: io::Result<Vec<SocketAddr>>,
     before: Outcome,
 ) -> Outcome {
-    let backend = &upstream.backends[index];
+    let name = &origin.address;
     let failure = match found {
         Ok(found) if !found.is_empty() => {
-            if backend.learn(&found) {
-                tracing::info!(upstream = %upstream.name, backend = %backend.name(), addresses = ?found, "backend name resolved");
-                upstream.moved(index);
+            let moved = upstream.members.resolved(origin.place, &found);
+            if !moved.is_empty() {
+                tracing::info!(upstream = %upstream.name, backend = %name, addresses = ?found, "backend name resolved");
+            }
+            for backend in moved {
+                upstream.moved(&backend);
             }
             return Outcome::Good;
         }
@@ -91,13 +95,13 @@ fn apply(
         Err(error) => error,
     };
     if before == Outcome::Good {
-        tracing::warn!(upstream = %upstream.name, backend = %backend.name(), error = %failure, "backend name does not resolve, its last addresses stay in use");
+        tracing::warn!(upstream = %upstream.name, backend = %name, error = %failure, "backend name does not resolve, its last addresses stay in use");
     }
     Outcome::Failed
 }
 
-fn is_name(backend: &Backend) -> bool {
-    match backend.address() {
+fn is_name(address: &BackendAddress) -> bool {
+    match address {
         BackendAddress::Tcp { host, .. } => host.parse::<std::net::IpAddr>().is_err(),
         BackendAddress::Unix(_) => false,
     }
@@ -108,6 +112,10 @@ mod tests {
     use super::*;
     use crate::upstream::tests::{upstream, wanted};
 
+    fn origin(upstream: &Upstream) -> Origin {
+        upstream.backends()[0].origin().clone()
+    }
+
     fn at(text: &str) -> SocketAddr {
         text.parse().unwrap()
     }
@@ -116,12 +124,20 @@ mod tests {
     async fn keeps_the_old_addresses_when_a_look_up_fails() {
         let upstream = upstream(&["http://app:3000"], |_| {});
         let found = vec![at("10.0.0.1:3000")];
-        let outcome = apply(&upstream, 0, Ok(found.clone()), Outcome::Failed);
+        let outcome = apply(
+            &upstream,
+            &origin(&upstream),
+            Ok(found.clone()),
+            Outcome::Failed,
+        );
         assert_eq!(outcome, Outcome::Good);
         let gone = Err(io::Error::other("no such name"));
-        assert_eq!(apply(&upstream, 0, gone, outcome), Outcome::Failed);
         assert_eq!(
-            apply(&upstream, 0, Ok(Vec::new()), outcome),
+            apply(&upstream, &origin(&upstream), gone, outcome),
+            Outcome::Failed
+        );
+        assert_eq!(
+            apply(&upstream, &origin(&upstream), Ok(Vec::new()), outcome),
             Outcome::Failed
         );
         assert_eq!(**upstream.backends()[0].addresses(), found);
@@ -133,7 +149,12 @@ mod tests {
         let lease = upstream.lease(&wanted()).unwrap();
         lease.unreachable(&io::ErrorKind::ConnectionRefused.into());
         assert!(lease.backend().health().is_cooling());
-        apply(&upstream, 0, Ok(vec![at("10.0.0.1:3000")]), Outcome::Failed);
+        apply(
+            &upstream,
+            &origin(&upstream),
+            Ok(vec![at("10.0.0.1:3000")]),
+            Outcome::Failed,
+        );
         assert!(!lease.backend().health().is_cooling());
     }
 

@@ -5,7 +5,7 @@
 //! `SameSite=Lax`: a page of another site does not send it with its requests, so Socket.IO polling
 //! from another site over several backends needs WebSocket as its only transport.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{digest, hmac, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -21,13 +21,14 @@ use crate::{
 #[derive(Debug)]
 pub struct Sticky {
     mode: Mode,
+    upstream: String,
     name: String,
-    /// By index of the backend.
-    cookies: Box<[Cookie]>,
+    key: Key,
 }
 
+/// What the cookie says of one backend.
 #[derive(Debug)]
-struct Cookie {
+pub(in crate::upstream) struct Cookie {
     value: String,
     http: HeaderValue,
     https: HeaderValue,
@@ -35,24 +36,18 @@ struct Cookie {
 
 impl Sticky {
     /// `None` when nothing sticks.
-    pub(in crate::upstream) fn new(
-        config: &config::upstream::Upstream,
-        backends: &[Backend],
-        key: &Key,
-    ) -> Option<Self> {
-        if config.sticky == Mode::Off {
-            return None;
-        }
-        let name = cookie_name(&config.name);
-        let cookies = backends
-            .iter()
-            .map(|backend| Cookie::new(&name, key.value(&config.name, backend.name())))
-            .collect();
-        Some(Self {
+    pub(in crate::upstream) fn new(config: &config::upstream::Upstream, key: &Key) -> Option<Self> {
+        (config.sticky != Mode::Off).then(|| Self {
             mode: config.sticky,
-            name,
-            cookies,
+            upstream: config.name.clone(),
+            name: cookie_name(&config.name),
+            key: key.clone(),
         })
+    }
+
+    /// The cookie of a backend, by its name.
+    pub(in crate::upstream) fn cookie(&self, backend: &str) -> Cookie {
+        Cookie::new(&self.name, self.key.value(&self.upstream, backend))
     }
 
     /// Whether a request for `uri` sticks: each does, or those of Socket.IO alone.
@@ -64,27 +59,27 @@ impl Sticky {
         }
     }
 
-    /// The backend that the request's cookie names, if it is one of ours.
-    pub fn read(&self, headers: &HeaderMap) -> Option<usize> {
+    /// The id of the backend that the request's cookie names, if it is one of `backends`.
+    pub fn read(&self, headers: &HeaderMap, backends: &[Arc<Backend>]) -> Option<usize> {
         headers
             .get_all(COOKIE)
             .iter()
             .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
-            .find_map(|pair| self.index(pair))
+            .find_map(|pair| self.find(pair, backends))
     }
 
     /// What to set on the response of a request that sticks: nothing when the client `named` the
     /// backend that `served` it.
-    pub fn answer(
+    pub fn answer<'a>(
         &self,
         named: Option<usize>,
-        served: usize,
+        served: &'a Backend,
         scheme: Scheme,
-    ) -> Option<&HeaderValue> {
-        if named == Some(served) {
+    ) -> Option<&'a HeaderValue> {
+        if named == Some(served.id()) {
             return None;
         }
-        let cookie = self.cookies.get(served)?;
+        let cookie = served.cookie()?;
         Some(match scheme {
             Scheme::Http => &cookie.http,
             Scheme::Https => &cookie.https,
@@ -96,7 +91,7 @@ impl Sticky {
         &self.name
     }
 
-    fn index(&self, pair: &[u8]) -> Option<usize> {
+    fn find(&self, pair: &[u8], backends: &[Arc<Backend>]) -> Option<usize> {
         let value = pair
             .trim_ascii()
             .strip_prefix(self.name.as_bytes())?
@@ -105,9 +100,8 @@ impl Sticky {
             .strip_prefix(b"\"")
             .and_then(|it| it.strip_suffix(b"\""))
             .unwrap_or(value);
-        self.cookies
-            .iter()
-            .position(|it| it.value.as_bytes() == value)
+        let is_named = |it: &Backend| it.cookie().is_some_and(|it| it.value.as_bytes() == value);
+        backends.iter().find(|it| is_named(it)).map(|it| it.id())
     }
 }
 
@@ -194,29 +188,42 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::upstream::tests::upstream;
+    use crate::{
+        observe::metrics::Metrics,
+        upstream::{Surroundings, Upstream, tests::upstream},
+    };
 
     const BACKENDS: [&str; 2] = ["http://127.0.0.1:3001", "http://127.0.0.1:3002"];
 
-    fn sticky(name: &str, mode: Mode, secret: &[u8]) -> Sticky {
-        let upstream = upstream(&BACKENDS, |config| {
-            name.clone_into(&mut config.name);
-            config.sticky = mode;
-        });
-        let key = Key::from_secret(secret);
-        Sticky::new(upstream.config(), upstream.backends(), &key).unwrap()
+    fn sticky(name: &str, mode: Mode, secret: &[u8]) -> Arc<Upstream> {
+        let mut config = upstream(&BACKENDS, |_| {}).config().as_ref().clone();
+        name.clone_into(&mut config.name);
+        config.sticky = mode;
+        let surroundings = Surroundings {
+            key: &Key::from_secret(secret),
+            metrics: &Arc::new(Metrics::new()),
+            workers: 1,
+        };
+        Upstream::new(Arc::new(config), &surroundings).unwrap()
     }
 
-    fn pair(sticky: &Sticky, index: usize) -> String {
-        format!("{}={}", sticky.name, sticky.cookies[index].value)
+    fn name(upstream: &Upstream) -> String {
+        upstream.sticky().unwrap().name.clone()
     }
 
-    fn read(sticky: &Sticky, fields: &[&str]) -> Option<usize> {
+    fn pair(upstream: &Upstream, index: usize) -> String {
+        let backends = upstream.backends();
+        let cookie = backends[index].cookie().unwrap();
+        format!("{}={}", name(upstream), cookie.value)
+    }
+
+    fn read(upstream: &Upstream, fields: &[&str]) -> Option<usize> {
         let mut headers = HeaderMap::new();
         for field in fields {
             headers.append(COOKIE, HeaderValue::from_str(field).unwrap());
         }
-        sticky.read(&headers)
+        let sticky = upstream.sticky().unwrap();
+        sticky.read(&headers, &upstream.backends())
     }
 
     #[test]
@@ -242,15 +249,16 @@ mod tests {
         assert_eq!(read(&sticky, &[]), None);
         assert_eq!(read(&sticky, &[&format!("x{mine}")]), None);
         assert_eq!(read(&sticky, &[&format!("{mine}x")]), None);
-        assert_eq!(read(&sticky, &[&format!("{}=0", sticky.name)]), None);
+        assert_eq!(read(&sticky, &[&format!("{}=0", name(&sticky))]), None);
         assert_eq!(
-            read(&sticky, &[&format!("{}=127.0.0.1:3001", sticky.name)]),
+            read(&sticky, &[&format!("{}=127.0.0.1:3001", name(&sticky))]),
             None
         );
     }
 
     #[test]
     fn depends_on_the_key_and_on_the_upstream() {
+        let value = |pair: &str| pair.split_once('=').unwrap().1.to_owned();
         let one = sticky("api", Mode::Cookie, b"k");
         assert_eq!(
             read(&sticky("api", Mode::Cookie, b"k"), &[&pair(&one, 1)]),
@@ -261,27 +269,30 @@ mod tests {
             None
         );
         let other = sticky("admin", Mode::Cookie, b"k");
-        assert_ne!(one.name, other.name);
-        assert_ne!(one.cookies[0].value, other.cookies[0].value);
+        assert_ne!(name(&one), name(&other));
+        assert_ne!(value(&pair(&one, 0)), value(&pair(&other, 0)));
     }
 
     #[test]
     fn sets_a_cookie_only_when_the_client_names_another_backend() {
-        let sticky = sticky("api", Mode::Cookie, b"k");
-        assert_eq!(sticky.answer(Some(1), 1, Scheme::Https), None);
-        let header = sticky.answer(Some(0), 1, Scheme::Https).unwrap();
+        let upstream = sticky("api", Mode::Cookie, b"k");
+        let backends = upstream.backends();
+        let (sticky, served) = (upstream.sticky().unwrap(), &backends[1]);
+        assert_eq!(sticky.answer(Some(1), served, Scheme::Https), None);
+        let header = sticky.answer(Some(0), served, Scheme::Https).unwrap();
         let expected = format!(
             "{}; Path=/; HttpOnly; Secure; SameSite=Lax",
-            pair(&sticky, 1)
+            pair(&upstream, 1)
         );
         assert_eq!(header, expected.as_str());
-        let plain = sticky.answer(None, 1, Scheme::Http).unwrap();
+        let plain = sticky.answer(None, served, Scheme::Http).unwrap();
         assert!(!plain.to_str().unwrap().contains("Secure"));
     }
 
     #[test]
     fn knows_socket_io_by_path_or_query() {
-        let sticky = sticky("api", Mode::SocketIo, b"k");
+        let upstream = sticky("api", Mode::SocketIo, b"k");
+        let sticky = upstream.sticky().unwrap();
         for good in [
             "/socket.io/?EIO=4&transport=polling",
             "/socket.io",
@@ -312,13 +323,13 @@ mod tests {
             if let Ok(value) = HeaderValue::from_bytes(&bytes) {
                 headers.append(COOKIE, value);
             }
-            prop_assert_eq!(sticky.read(&headers), None);
+            prop_assert_eq!(sticky.sticky().unwrap().read(&headers, &sticky.backends()), None);
         }
 
         #[test]
         fn reads_its_cookie_behind_any_other(other in "[ -:<-~]{0,40}", index in 0_usize..2) {
             let sticky = sticky("api", Mode::Cookie, b"k");
-            prop_assume!(!other.contains(sticky.cookie_name()));
+            prop_assume!(!other.contains(&name(&sticky)));
             let field = format!("{other}; {}", pair(&sticky, index));
             prop_assert_eq!(read(&sticky, &[&field]), Some(index));
         }

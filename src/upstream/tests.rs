@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    io,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
@@ -14,7 +15,7 @@ use crate::{
     config::upstream::{
         BackendAddress, Balance, HttpProbe, Limits, Pool, Probe, Retry, Sticky as Mode, Timeout,
     },
-    upstream::lease::Refusal,
+    upstream::{health::Verdict, lease::Refusal},
 };
 
 mod waiting;
@@ -58,7 +59,7 @@ pub(crate) fn upstream(
     change(&mut config);
     let surroundings = Surroundings {
         key: &sticky::Key::from_secret(b"test"),
-        metrics: &Metrics::new(),
+        metrics: &Arc::new(Metrics::new()),
         workers: 1,
     };
     Upstream::new(Arc::new(config), &surroundings).unwrap()
@@ -114,13 +115,13 @@ fn refused() -> io::Error {
 
 /// One bad first probe is enough.
 fn eject(upstream: &Upstream, index: usize) {
-    upstream.judge(index, Verdict::Bad, &"test");
+    upstream.judge(&upstream.backends()[index], Verdict::Bad, &"test");
     assert!(!upstream.backends()[index].health().is_healthy());
 }
 
 fn picks(upstream: &Arc<Upstream>, wanted: &Wanted) -> HashSet<usize> {
     (0..100)
-        .map(|_| upstream.lease(wanted).unwrap().index())
+        .map(|_| upstream.lease(wanted).unwrap().backend().id())
         .collect()
 }
 
@@ -133,7 +134,7 @@ async fn passes_over_unhealthy_backends() {
 
 #[tokio::test]
 async fn each_probe_says_in_the_metrics_how_a_backend_is() {
-    let metrics = Metrics::new();
+    let metrics = Arc::new(Metrics::new());
     let counts = metrics.backend("api", "http://127.0.0.1:1");
     // What a backend of the same name left behind before a reload.
     counts.went_down();
@@ -144,7 +145,7 @@ async fn each_probe_says_in_the_metrics_how_a_backend_is() {
     };
     let config = config::upstream::Upstream::new("api", vec![address("http://127.0.0.1:1")]);
     let upstream = Upstream::new(Arc::new(config), &surroundings).unwrap();
-    upstream.judge(0, Verdict::Good, &"test");
+    upstream.judge(&upstream.backends()[0], Verdict::Good, &"test");
     let up = "portcullis_backend_up{upstream=\"api\",backend=\"http://127.0.0.1:1\"} 1";
     assert!(metrics.encode().contains(up), "{}", metrics.encode());
 }
@@ -159,22 +160,22 @@ async fn uses_every_backend_when_all_are_unhealthy() {
 #[tokio::test(start_paused = true)]
 async fn prefers_backends_that_can_be_connected_to() {
     let upstream = three(|_| {});
-    upstream.unreachable(0, &refused());
+    upstream.unreachable(&upstream.backends()[0], &refused());
     assert_eq!(picks(&upstream, &wanted()), [1, 2].into());
-    upstream.reached(0);
+    upstream.reached(&upstream.backends()[0]);
     assert_eq!(picks(&upstream, &wanted()), [0, 1, 2].into());
 }
 
 #[tokio::test(start_paused = true)]
 async fn tries_every_backend_once_the_better_ones_first() {
     let upstream = three(|_| {});
-    upstream.unreachable(0, &refused());
+    upstream.unreachable(&upstream.backends()[0], &refused());
     eject(&upstream, 1);
     let mut wanted = wanted();
     for expected in [2, 0, 1] {
         let lease = upstream.lease(&wanted).unwrap();
-        assert_eq!(lease.index(), expected);
-        wanted.tried.insert(lease.index());
+        assert_eq!(lease.backend().id(), expected);
+        wanted.tried.insert(lease.backend().id());
     }
     assert_eq!(upstream.lease(&wanted).unwrap_err(), Refusal::AllTried);
 }
@@ -185,7 +186,11 @@ async fn sticks_while_the_backend_is_good() {
     let mut wanted = Wanted::new("192.0.2.1".parse().unwrap(), Some(1));
     assert_eq!(picks(&upstream, &wanted), [1].into());
     let held = upstream.lease(&wanted).unwrap();
-    assert_ne!(upstream.lease(&wanted).unwrap().index(), 1, "no room");
+    assert_ne!(
+        upstream.lease(&wanted).unwrap().backend().id(),
+        1,
+        "no room"
+    );
     drop(held);
     eject(&upstream, 1);
     assert_eq!(picks(&upstream, &wanted), [0, 2].into());

@@ -30,6 +30,7 @@ mod idle;
 mod leaving;
 
 mod balancing;
+mod names;
 mod pool;
 mod replay;
 mod sticky;

@@ -4,22 +4,21 @@
 //! The numbers depend on nothing but the names of the backends and the client address, so that
 //! several proxies, and one proxy before and after a restart, agree.
 
-use std::{cmp::Reverse, net::IpAddr};
+use std::{cmp::Reverse, net::IpAddr, sync::Arc};
 
 use crate::upstream::backend::Backend;
 
 /// The backend of `client` among those that are `eligible`.
 pub fn pick(
-    backends: &[Backend],
+    backends: &[Arc<Backend>],
     client: IpAddr,
     eligible: impl Fn(&Backend) -> bool,
-) -> Option<usize> {
+) -> Option<&Arc<Backend>> {
     let client = fold(client);
     backends
         .iter()
         .filter(|it| eligible(it))
-        .max_by_key(|it| (mix(it.seed() ^ client), Reverse(it.index())))
-        .map(Backend::index)
+        .max_by_key(|it| (mix(it.seed() ^ client), Reverse(it.id())))
 }
 
 /// What tells a backend from others: FNV-1a of its name.
@@ -53,7 +52,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::upstream::balancer::tests::backends;
+    use crate::upstream::balancer::tests::{backend, backends};
 
     fn clients() -> impl Iterator<Item = IpAddr> {
         (0..4000).map(|number| Ipv4Addr::from(0x0a00_0000 + number).into())
@@ -64,7 +63,7 @@ mod tests {
         let backends = backends(4);
         let mut counts = [0; 4];
         for client in clients() {
-            counts[pick(&backends, client, |_| true).unwrap()] += 1;
+            counts[pick(&backends, client, |_| true).unwrap().id()] += 1;
         }
         assert!(
             counts.iter().all(|it| (850..1150).contains(it)),
@@ -76,8 +75,8 @@ mod tests {
     fn moves_only_the_clients_of_a_backend_that_leaves() {
         let backends = backends(4);
         for client in clients() {
-            let before = pick(&backends, client, |_| true);
-            let after = pick(&backends, client, |it| it.index() != 2);
+            let before = pick(&backends, client, |_| true).map(|it| it.id());
+            let after = pick(&backends, client, |it| it.id() != 2).map(|it| it.id());
             if before == Some(2) {
                 assert_ne!(after, Some(2));
             } else {
@@ -89,7 +88,7 @@ mod tests {
     #[test]
     fn keeps_a_client_when_its_ipv6_interface_changes() {
         let backends = backends(16);
-        let home = |text: &str| pick(&backends, text.parse().unwrap(), |_| true);
+        let home = |text: &str| pick(&backends, text.parse().unwrap(), |_| true).map(|it| it.id());
         assert_eq!(home("2001:db8:1:2::1"), home("2001:db8:1:2:aaaa::7"));
         assert_eq!(home("::ffff:10.1.2.3"), home("10.1.2.3"));
         assert!((0..20).any(|net| home(&format!("2001:db8:1:{net}::1")) != home("2001:db8::1")));
@@ -98,18 +97,11 @@ mod tests {
     #[test]
     fn does_not_depend_on_the_order_of_the_backends() {
         let forward = backends(3);
-        let names: Vec<_> = forward.iter().map(|it| it.name().clone()).collect();
-        let shuffled: Vec<Backend> = [2, 0, 1]
-            .into_iter()
-            .enumerate()
-            .map(|(index, from): (usize, usize)| {
-                Backend::new(forward[from].address().clone(), index, 1)
-            })
-            .collect();
+        let shuffled = [backend(3002, 0), backend(3000, 1), backend(3001, 2)];
         for client in clients().take(200) {
             let one = pick(&forward, client, |_| true).unwrap();
             let other = pick(&shuffled, client, |_| true).unwrap();
-            assert_eq!(&names[one], shuffled[other].name());
+            assert_eq!(one.name(), other.name());
         }
     }
 }

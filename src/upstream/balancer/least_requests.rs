@@ -3,12 +3,17 @@
 //! Two choices come close to the best of all without every worker running to the same idle backend
 //! at once. Up to three backends are compared whole, where a sample would only add noise.
 
+use std::sync::Arc;
+
 use crate::upstream::{backend::Backend, balancer::nth};
 
 const COMPARED_WHOLE: usize = 3;
 
 /// A backend with few requests in flight, of those that are `eligible`.
-pub fn pick(backends: &[Backend], eligible: impl Fn(&Backend) -> bool) -> Option<usize> {
+pub fn pick(
+    backends: &[Arc<Backend>],
+    eligible: impl Fn(&Backend) -> bool,
+) -> Option<&Arc<Backend>> {
     let count = backends.iter().filter(|it| eligible(it)).count();
     if count <= COMPARED_WHOLE {
         return least(backends.iter().filter(|it| eligible(it)));
@@ -17,12 +22,12 @@ pub fn pick(backends: &[Backend], eligible: impl Fn(&Backend) -> bool) -> Option
     let other = fastrand::usize(..count - 1);
     let other = if other < one { other } else { other + 1 };
     let chosen = [one, other].map(|rank| nth(backends, rank, &eligible));
-    least(chosen.into_iter().flatten().map(|index| &backends[index]))
+    least(chosen.into_iter().flatten())
 }
 
 /// The least busy; one at random among equals.
-fn least<'a>(candidates: impl Iterator<Item = &'a Backend>) -> Option<usize> {
-    let mut best: Option<(usize, usize)> = None;
+fn least<'a>(candidates: impl Iterator<Item = &'a Arc<Backend>>) -> Option<&'a Arc<Backend>> {
+    let mut best: Option<(usize, &Arc<Backend>)> = None;
     let mut equals = 0;
     for backend in candidates {
         let load = backend.load();
@@ -33,10 +38,10 @@ fn least<'a>(candidates: impl Iterator<Item = &'a Backend>) -> Option<usize> {
         }
         // The n-th of n equals replaces the pick with probability 1/n: each ends up as likely.
         if equals == 1 || fastrand::u32(..equals) == 0 {
-            best = Some((load, backend.index()));
+            best = Some((load, backend));
         }
     }
-    best.map(|(_, index)| index)
+    best.map(|(_, backend)| backend)
 }
 
 #[cfg(test)]
@@ -44,16 +49,20 @@ mod tests {
     use super::*;
     use crate::upstream::balancer::tests::backends;
 
+    fn picked(backends: &[Arc<Backend>], eligible: impl Fn(&Backend) -> bool) -> Option<usize> {
+        pick(backends, eligible).map(|it| it.id())
+    }
+
     #[test]
     fn picks_the_least_busy_of_up_to_three() {
         for count in 1..=3_u16 {
             for idle in 0..usize::from(count) {
                 let backends = backends(count);
-                for backend in backends.iter().filter(|it| it.index() != idle) {
+                for backend in backends.iter().filter(|it| it.id() != idle) {
                     assert!(backend.enter(9));
                 }
                 for _ in 0..50 {
-                    assert_eq!(pick(&backends, |_| true), Some(idle));
+                    assert_eq!(picked(&backends, |_| true), Some(idle));
                 }
             }
         }
@@ -64,7 +73,7 @@ mod tests {
         let backends = backends(3);
         let mut counts = [0; 3];
         for _ in 0..3000 {
-            counts[pick(&backends, |_| true).unwrap()] += 1;
+            counts[picked(&backends, |_| true).unwrap()] += 1;
         }
         assert!(
             counts.iter().all(|it| (800..1200).contains(it)),
@@ -85,7 +94,7 @@ mod tests {
                 }
                 !over
             });
-            let index = pick(&backends, |_| true).unwrap();
+            let index = picked(&backends, |_| true).unwrap();
             assert!(backends[index].enter(usize::MAX));
             served[index] += 1;
             let slow = index == 0;
@@ -102,7 +111,7 @@ mod tests {
             assert!(backend.enter(9));
         }
         let idle = (0..4000)
-            .filter(|_| pick(&backends, |_| true) == Some(3))
+            .filter(|_| picked(&backends, |_| true) == Some(3))
             .count();
         // One in four, twice without putting back: half of the draws hold it.
         assert!((1800..2200).contains(&idle), "{idle}");
@@ -112,8 +121,8 @@ mod tests {
     fn picks_only_what_is_eligible() {
         let backends = backends(6);
         for _ in 0..200 {
-            assert_eq!(pick(&backends, |it| it.index() == 4), Some(4));
-            assert_eq!(pick(&backends, |_| false), None);
+            assert_eq!(picked(&backends, |it| it.id() == 4), Some(4));
+            assert_eq!(picked(&backends, |_| false), None);
         }
     }
 }

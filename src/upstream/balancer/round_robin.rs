@@ -1,6 +1,9 @@
 //! Each backend in turn.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use crate::upstream::{backend::Backend, balancer::nth};
 
@@ -13,7 +16,11 @@ pub struct RoundRobin(AtomicUsize);
 
 impl RoundRobin {
     /// The next of the `backends` that are `eligible`.
-    pub fn pick(&self, backends: &[Backend], eligible: impl Fn(&Backend) -> bool) -> Option<usize> {
+    pub fn pick<'a>(
+        &self,
+        backends: &'a [Arc<Backend>],
+        eligible: impl Fn(&Backend) -> bool,
+    ) -> Option<&'a Arc<Backend>> {
         let count = backends.iter().filter(|it| eligible(it)).count();
         if count == 0 {
             return None;
@@ -28,10 +35,10 @@ mod tests {
     use super::*;
     use crate::upstream::balancer::tests::backends;
 
-    fn shares(turns: &RoundRobin, backends: &[Backend], out: usize) -> Vec<usize> {
+    fn shares(turns: &RoundRobin, backends: &[Arc<Backend>], out: usize) -> Vec<usize> {
         let mut counts = vec![0; backends.len()];
         for _ in 0..300 {
-            counts[turns.pick(backends, |it| it.index() != out).unwrap()] += 1;
+            counts[turns.pick(backends, |it| it.id() != out).unwrap().id()] += 1;
         }
         counts
     }
@@ -50,7 +57,11 @@ mod tests {
 
     #[test]
     fn picks_nothing_from_nothing() {
-        assert_eq!(RoundRobin::default().pick(&backends(2), |_| false), None);
-        assert_eq!(RoundRobin::default().pick(&[], |_| true), None);
+        assert!(
+            RoundRobin::default()
+                .pick(&backends(2), |_| false)
+                .is_none()
+        );
+        assert!(RoundRobin::default().pick(&[], |_| true).is_none());
     }
 }

@@ -3,12 +3,12 @@
 //! A backend that could not be connected to, and one on its way back, is asked sooner, so that
 //! requests that wait for it lose no time.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use tokio::{
     runtime::Handle,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{Instant, sleep, timeout, timeout_at},
 };
 
@@ -16,6 +16,7 @@ use crate::{
     config::upstream::HttpProbe,
     upstream::{
         Upstream,
+        backend::Backend,
         health::{
             Health, Verdict,
             probe::dial::{Connect, Direct},
@@ -29,7 +30,7 @@ pub mod exchange;
 /// Checks the backends of one upstream until it is dropped. Keep it as long as the upstream.
 #[derive(Debug)]
 pub struct Probes {
-    tasks: JoinSet<()>,
+    _tasks: JoinSet<()>,
 }
 
 impl Probes {
@@ -37,16 +38,38 @@ impl Probes {
     /// `connect`, which must not outlast the deadline by blocking.
     pub fn start(upstream: &Arc<Upstream>, connect: &Arc<dyn Connect>, runtime: &Handle) -> Self {
         let mut tasks = JoinSet::new();
-        for index in 0..upstream.backends().len() {
-            let (upstream, connect) = (Arc::clone(upstream), Arc::clone(connect));
-            tasks.spawn_on(watch(upstream, index, connect), runtime);
-        }
-        Self { tasks }
+        let all = watch_all(Arc::clone(upstream), Arc::clone(connect));
+        tasks.spawn_on(all, runtime);
+        Self { _tasks: tasks }
     }
+}
 
-    /// How many backends it checks.
-    pub fn backends(&self) -> usize {
-        self.tasks.len()
+/// Watches each backend that the upstream has, as they come and go.
+async fn watch_all(upstream: Arc<Upstream>, connect: Arc<dyn Connect>) {
+    let mut changes = upstream.members.changes();
+    // Aborted when this future is dropped.
+    let mut tasks = JoinSet::new();
+    let mut watched = HashMap::new();
+    loop {
+        let backends = upstream.backends().clone();
+        watched.retain(|id, task: &mut AbortHandle| {
+            let stays = backends.iter().any(|it| it.id() == *id);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for backend in backends.iter() {
+            watched.entry(backend.id()).or_insert_with(|| {
+                let (upstream, connect) = (Arc::clone(&upstream), Arc::clone(&connect));
+                tasks.spawn(watch(upstream, Arc::clone(backend), connect))
+            });
+        }
+        drop(backends);
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            Some(_) = tasks.join_next() => {}
+        }
     }
 }
 
@@ -72,16 +95,15 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Time between two checks of a backend that may be about to return.
 const SOON: Duration = Duration::from_millis(500);
 
-async fn watch(upstream: Arc<Upstream>, index: usize, connect: Arc<dyn Connect>) {
-    let backend = &upstream.backends[index];
+async fn watch(upstream: Arc<Upstream>, backend: Arc<Backend>, connect: Arc<dyn Connect>) {
     loop {
-        match check(&upstream, index, &*connect).await {
-            Ok(()) => upstream.judge(index, Verdict::Good, &"as expected"),
+        match check(&upstream, &backend, &*connect).await {
+            Ok(()) => upstream.judge(&backend, Verdict::Good, &"as expected"),
             Err(fault) => {
                 if let Fault::Connect(error) = &fault {
-                    upstream.cool(index, error);
+                    upstream.cool(&backend, error);
                 }
-                upstream.judge(index, Verdict::Bad, &fault);
+                upstream.judge(&backend, Verdict::Bad, &fault);
             }
         }
         let wait = until_next(backend.health(), upstream.config.probe.interval);
@@ -93,9 +115,8 @@ async fn watch(upstream: Arc<Upstream>, index: usize, connect: Arc<dyn Connect>)
 }
 
 /// One check, within one deadline.
-async fn check(upstream: &Upstream, index: usize, connect: &dyn Connect) -> Result<(), Fault> {
+async fn check(upstream: &Upstream, backend: &Backend, connect: &dyn Connect) -> Result<(), Fault> {
     let config = &upstream.config.probe;
-    let backend = &upstream.backends[index];
     let deadline = Instant::now() + config.timeout;
     let connecting = match config.http {
         Some(_) => connect.connect(backend),
@@ -105,7 +126,7 @@ async fn check(upstream: &Upstream, index: usize, connect: &dyn Connect) -> Resu
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(Fault::Connect)?;
-    upstream.reached(index);
+    upstream.reached(backend);
     let Some(HttpProbe { path, expect }) = &config.http else {
         return Ok(());
     };

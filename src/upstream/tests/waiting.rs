@@ -82,7 +82,7 @@ async fn passes_the_turn_of_a_request_that_left() {
 #[tokio::test(start_paused = true)]
 async fn holds_requests_until_a_backend_returns() {
     let upstream = one(512, 64);
-    upstream.unreachable(0, &refused());
+    upstream.unreachable(&upstream.backends()[0], &refused());
     let tried = || {
         let mut wanted = wanted();
         wanted.tried.insert(0);
@@ -97,7 +97,7 @@ async fn holds_requests_until_a_backend_returns() {
     advance(Duration::from_millis(100)).await;
     yield_now().await;
     assert_eq!(upstream.waiting(), 50);
-    upstream.reached(0);
+    upstream.reached(&upstream.backends()[0]);
     let leases = waiting.join_all().await;
     assert!(leases.iter().all(Result::is_ok));
     assert_eq!(upstream.backends()[0].in_flight(), 50);
@@ -107,7 +107,7 @@ async fn holds_requests_until_a_backend_returns() {
 async fn sends_one_request_ahead_when_a_cooling_ends() {
     let upstream = one(512, 64);
     let started = Instant::now();
-    upstream.unreachable(0, &refused());
+    upstream.unreachable(&upstream.backends()[0], &refused());
     let wait = || {
         let upstream = Arc::clone(&upstream);
         tokio::spawn(async move {
@@ -200,7 +200,7 @@ fn serves_everyone_though_backends_fail_and_requests_leave() {
                 return 0;
             }
             lease.unreachable(&refused());
-            wanted.tried.insert(lease.index());
+            wanted.tried.insert(lease.backend().id());
         }
         0
     };

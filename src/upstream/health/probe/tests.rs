@@ -59,7 +59,8 @@ async fn finds_a_dead_backend_at_once_and_sees_it_return() {
         config.probe.interval = Duration::from_mins(1);
     });
     let _probes = start(&upstream);
-    let health = upstream.backends()[0].health();
+    let backends = upstream.backends();
+    let health = backends[0].health();
     until(|| !health.is_healthy()).await;
     assert!(health.ready_at().is_some());
     let socket = TcpListener::bind(address).await.unwrap();
@@ -93,10 +94,14 @@ async fn does_not_wait_for_ever() {
         quick(config);
         config.probe.http = Some(http_probe("/"));
     });
-    let fault = check(&upstream, 0, &Direct).await.unwrap_err();
+    let fault = check(&upstream, &upstream.backends()[0], &Direct)
+        .await
+        .unwrap_err();
     assert!(matches!(fault, Fault::Timeout(_)), "{fault}");
     drop(socket);
-    let fault = check(&upstream, 0, &Direct).await.unwrap_err();
+    let fault = check(&upstream, &upstream.backends()[0], &Direct)
+        .await
+        .unwrap_err();
     assert!(matches!(fault, Fault::Connect(_)), "{fault}");
 }
 
@@ -113,7 +118,9 @@ async fn asks_over_a_unix_socket() {
     let upstream = upstream(&[&format!("unix:{}", path.display())], |config| {
         config.probe.http = Some(http_probe("/health"));
     });
-    check(&upstream, 0, &Direct).await.unwrap();
+    check(&upstream, &upstream.backends()[0], &Direct)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -121,10 +128,13 @@ async fn finds_the_address_that_works_among_several() {
     let (socket, _) = listener().await;
     let port = socket.local_addr().unwrap().port();
     let upstream = upstream(&[&format!("http://localhost:{port}")], |_| {});
-    let backend = &upstream.backends()[0];
+    let backends = upstream.backends();
+    let backend = &backends[0];
     let works = socket.local_addr().unwrap();
     backend.learn(&[(std::net::Ipv6Addr::LOCALHOST, port).into(), works]);
-    check(&upstream, 0, &Direct).await.unwrap();
+    check(&upstream, &upstream.backends()[0], &Direct)
+        .await
+        .unwrap();
     assert_eq!(backend.addresses()[0], works);
 }
 
@@ -136,9 +146,13 @@ async fn looks_at_once_when_a_request_could_not_connect() {
         config.probe.interval = Duration::from_mins(10);
     });
     let _probes = start(&upstream);
-    let health = upstream.backends()[0].health();
+    let backends = upstream.backends();
+    let health = backends[0].health();
     until(|| health.is_probed()).await;
-    upstream.unreachable(0, &io::ErrorKind::ConnectionRefused.into());
+    upstream.unreachable(
+        &upstream.backends()[0],
+        &io::ErrorKind::ConnectionRefused.into(),
+    );
     until(|| health.ready_at().is_none()).await;
 }
 

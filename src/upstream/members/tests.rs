@@ -1,0 +1,140 @@
+//! How names become backends.
+
+use std::collections::HashSet;
+
+use crate::upstream::{
+    Upstream,
+    tests::{upstream, wanted},
+};
+
+use super::*;
+
+fn at(texts: &[&str]) -> Vec<SocketAddr> {
+    texts.iter().map(|it| it.parse().unwrap()).collect()
+}
+
+fn names(upstream: &Upstream) -> Vec<String> {
+    let backends = upstream.backends();
+    backends.iter().map(|it| it.name().to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_name_with_several_addresses_is_one_backend_each() {
+    let upstream = upstream(
+        &["http://first:1", "http://app:3000", "http://last:1"],
+        |_| {},
+    );
+    let moved = upstream.members.resolved(
+        1,
+        &at(&["10.0.0.1:3000", "10.0.0.2:3000", "[fd00::1]:3000"]),
+    );
+    assert_eq!(moved.len(), 2);
+    let expected = [
+        "http://first:1",
+        "http://app:3000#10.0.0.1",
+        "http://app:3000#10.0.0.2",
+        "http://last:1",
+    ];
+    assert_eq!(names(&upstream), expected);
+    let ids: HashSet<_> = upstream.backends().iter().map(|it| it.id()).collect();
+    assert_eq!(ids.len(), 4, "no id is given twice");
+}
+
+#[tokio::test]
+async fn one_machine_with_both_families_is_one_backend() {
+    for (name, found) in [
+        (
+            "http://app:3000",
+            vec!["10.0.0.1:3000", "[fd00::1]:3000", "[fd00::2]:3000"],
+        ),
+        (
+            "http://localhost:3000",
+            vec!["127.0.0.1:3000", "127.0.1.1:3000", "[::1]:3000"],
+        ),
+        (
+            "http://Api.Localhost.:3000",
+            vec!["127.0.0.1:3000", "127.0.1.1:3000"],
+        ),
+    ] {
+        let upstream = upstream(&[name], |_| {});
+        let found = at(&found);
+        upstream.members.resolved(0, &found);
+        assert_eq!(names(&upstream), [name]);
+        assert_eq!(**upstream.backends()[0].addresses(), found);
+    }
+}
+
+#[tokio::test]
+async fn counts_ipv6_addresses_where_there_are_no_others() {
+    let upstream = upstream(&["http://app:3000"], |_| {});
+    upstream
+        .members
+        .resolved(0, &at(&["[fd00::1]:3000", "[fd00::2]:3000"]));
+    assert_eq!(
+        names(&upstream),
+        ["http://app:3000#fd00::1", "http://app:3000#fd00::2"]
+    );
+}
+
+#[tokio::test]
+async fn keeps_the_instances_that_stay() {
+    let upstream = upstream(&["http://app:3000"], |_| {});
+    upstream
+        .members
+        .resolved(0, &at(&["10.0.0.1:3000", "10.0.0.2:3000"]));
+    let before = upstream.backends().clone();
+    let shuffled = at(&["10.0.0.2:3000", "10.0.0.1:3000"]);
+    assert!(upstream.members.resolved(0, &shuffled).is_empty());
+    let moved = upstream
+        .members
+        .resolved(0, &at(&["10.0.0.2:3000", "10.0.0.3:3000"]));
+    assert_eq!(moved.len(), 1);
+    assert!(Arc::ptr_eq(&upstream.backends()[0], &before[1]));
+    assert_eq!(names(&upstream)[1], "http://app:3000#10.0.0.3");
+}
+
+#[tokio::test]
+async fn a_name_that_moves_keeps_its_backend() {
+    let upstream = upstream(&["http://app:3000"], |_| {});
+    upstream.members.resolved(0, &at(&["10.0.0.1:3000"]));
+    let before = Arc::clone(&upstream.backends()[0]);
+    assert_eq!(
+        upstream.members.resolved(0, &at(&["10.0.0.2:3000"])).len(),
+        1
+    );
+    assert!(Arc::ptr_eq(&upstream.backends()[0], &before));
+    assert_eq!(**before.addresses(), at(&["10.0.0.2:3000"]));
+}
+
+#[tokio::test]
+async fn a_request_goes_on_though_its_backend_is_gone() {
+    let upstream = upstream(&["http://app:3000"], |_| {});
+    upstream
+        .members
+        .resolved(0, &at(&["10.0.0.1:3000", "10.0.0.2:3000"]));
+    let lease = upstream.lease(&wanted()).unwrap();
+    upstream.members.resolved(0, &at(&["10.0.0.3:3000"]));
+    assert_eq!(names(&upstream), ["http://app:3000"]);
+    assert_eq!(lease.backend().in_flight(), 1);
+    lease.unreachable(&std::io::ErrorKind::ConnectionRefused.into());
+    drop(lease);
+    let next = upstream.lease(&wanted()).unwrap();
+    assert_eq!(**next.backend().addresses(), at(&["10.0.0.3:3000"]));
+}
+
+#[tokio::test]
+async fn those_who_watch_hear_of_a_change_of_the_list_alone() {
+    let upstream = upstream(&["http://app:3000"], |_| {});
+    let mut changes = upstream.members.changes();
+    upstream.members.resolved(0, &at(&["10.0.0.1:3000"]));
+    assert!(!changes.has_changed().unwrap());
+    upstream
+        .members
+        .resolved(0, &at(&["10.0.0.1:3000", "10.0.0.2:3000"]));
+    assert!(changes.has_changed().unwrap());
+    changes.mark_unchanged();
+    upstream
+        .members
+        .resolved(0, &at(&["10.0.0.2:3000", "10.0.0.1:3000"]));
+    assert!(!changes.has_changed().unwrap());
+}
