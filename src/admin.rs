@@ -1,4 +1,4 @@
-//! The operator's listener: health, readiness, metrics.
+//! The operator's listener: health, readiness, metrics, backends.
 //!
 //! It lives on the control runtime, so that it answers while the workers are busy. It is reachable
 //! from loopback alone, or asks for a token. Without a token it answers only to a `Host` that names
@@ -17,8 +17,11 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::{admin::service::Answers, config::server::Admin, observe::metrics::Metrics};
+use crate::{
+    admin::service::Answers, config::server::Admin, observe::metrics::Metrics, upstream::Upstream,
+};
 
+pub mod backends;
 pub mod client;
 mod guard;
 mod service;
@@ -40,6 +43,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub trait State: Send + Sync {
     /// Whether requests can be served, and what stands in the way.
     fn readiness(&self) -> Readiness;
+    /// The upstreams in service.
+    fn upstreams(&self) -> Vec<Arc<Upstream>>;
 }
 
 /// Whether requests can be served. Ready when nothing stands in the way.

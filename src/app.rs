@@ -26,11 +26,11 @@ use crate::{
 };
 
 pub mod listeners;
-pub mod readiness;
 mod refresh;
 pub mod reload;
 pub mod signals;
 pub mod source;
+pub mod state;
 pub mod workers;
 
 /// Why the process could not start or go on.
@@ -138,7 +138,7 @@ impl<'a> App<'a> {
         let (stage, stages) = watch::channel(Stage::Serving);
         let workers = Workers::spawn(&live, &metrics, &stages)?;
         listeners.give_to(&workers);
-        let state = Arc::new(readiness::State::new(live.clone(), stages));
+        let state = Arc::new(state::State::new(live.clone(), stages));
         let admin = admin
             .zip(admin_socket)
             .map(|(config, sockets)| Admin::serve(config, sockets, metrics, state));
@@ -226,7 +226,7 @@ impl Admin {
         config: config::server::Admin,
         sockets: Vec<TcpListener>,
         metrics: Arc<Metrics>,
-        state: Arc<readiness::State>,
+        state: Arc<state::State>,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(async move {

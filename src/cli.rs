@@ -4,15 +4,21 @@ use std::{
     io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::diagnostic::{Color, Report};
+use crate::config::{
+    self,
+    diagnostic::{Color, Report},
+};
 
 pub mod cert;
 pub mod check;
+mod drain;
 pub mod explain;
+mod process;
 pub mod run;
 pub mod serve;
 pub mod status;
@@ -77,6 +83,50 @@ enum Command {
     /// Speaks to the admin listener of the configuration, so it can be a container's health check.
     /// Exit codes: 0 ready, 1 not ready or not running.
     Status(ConfigFile),
+    /// Take a backend out of service, and return when it is idle
+    ///
+    /// It gets no request until `undrain`, across reloads too, but not across a restart. What is in flight goes on.
+    /// Exit codes: 0 idle, 1 not idle in time (it stays drained), unknown, or not running.
+    Drain {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        order: Order,
+        /// How long to wait until it is idle
+        #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Put a backend back into service
+    ///
+    /// Exit codes: 0, 1 unknown or not running.
+    Undrain {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        order: Order,
+    },
+}
+
+/// Which backend.
+#[derive(Debug, Args)]
+struct Order {
+    /// Name of the upstream, as in `api` for [upstream.api]
+    upstream: String,
+    /// Name of the backend, as in the configuration or in the log
+    backend: String,
+}
+
+impl Order {
+    fn view(&self) -> drain::Order<'_> {
+        drain::Order {
+            upstream: &self.upstream,
+            backend: &self.backend,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::value::unit::parse_duration(text).ok_or_else(|| "write it like \"30s\"".to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -166,6 +216,12 @@ pub fn main() -> ExitCode {
         },
         Command::Explain { file, method, url } => explain::explain(&file.find(), &method, &url),
         Command::Status(file) => status::status(&file.find()),
+        Command::Drain {
+            file,
+            order,
+            timeout,
+        } => drain::drain(&file.find(), &order.view(), timeout),
+        Command::Undrain { file, order } => drain::undrain(&file.find(), &order.view()),
     }
     .into()
 }

@@ -29,6 +29,7 @@ pub mod balancer;
 pub mod budget;
 pub mod client;
 pub mod connector;
+pub mod drain;
 pub mod health;
 pub mod lease;
 pub mod members;

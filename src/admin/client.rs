@@ -1,6 +1,6 @@
-//! Asks a running process from outside: `portcullis status`, and a container's health check.
+//! Asks a running process from outside: `portcullis status`, `drain`, and a container's health check.
 //!
-//! Blocking and small on purpose, for a command that asks one question and ends.
+//! Blocking and small on purpose, for commands that ask few questions and end.
 
 use std::{
     io::{self, Error, ErrorKind, Read as _, Write as _},
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{StatusCode, header::HeaderValue};
+use http::{Method, StatusCode, header::HeaderValue};
 use tokio::time::Instant;
 
 use crate::config::value::Secret;
@@ -20,18 +20,19 @@ const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 /// Most fields of an answer's head.
 const FIELDS: usize = 64;
 
-/// `GET path` from the admin listener configured as `address`: status and body.
+/// Sends `method` and `path` to the admin listener configured as `address`: status and body.
 ///
 /// # Errors
 /// Nobody answers there in 5 s, or what answers does not speak HTTP.
 pub fn ask(
     address: SocketAddr,
     token: Option<&Secret>,
+    method: &Method,
     path: &str,
 ) -> io::Result<(StatusCode, String)> {
     let deadline = Instant::now() + TIMEOUT;
     let address = reachable(address);
-    let request = request(address, token, path)?;
+    let request = request(address, token, method, path)?;
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     stream.write_all(&request)?;
@@ -49,12 +50,19 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn request(address: SocketAddr, token: Option<&Secret>, path: &str) -> io::Result<Vec<u8>> {
+fn request(
+    address: SocketAddr,
+    token: Option<&Secret>,
+    method: &Method,
+    path: &str,
+) -> io::Result<Vec<u8>> {
     let malformed = |what| Error::new(ErrorKind::InvalidInput, what);
     if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(malformed("a path starts with / and holds no blank"));
     }
-    let mut request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    let mut request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n"
+    );
     if let Some(token) = token {
         let value = HeaderValue::from_str(token.expose());
         if value.is_err() {
@@ -159,7 +167,7 @@ mod tests {
             (None, "/ HTTP/1.1\r\nx: y"),
             (None, "x"),
         ] {
-            let error = request(address, token, path).unwrap_err();
+            let error = request(address, token, &Method::GET, path).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
         }
     }

@@ -1,12 +1,17 @@
 //! Who may ask for what.
 
-use http::{HeaderMap, Uri, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri,
+    header::{AUTHORIZATION, HOST, ORIGIN},
+};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
     config::server::Admin,
     message::{error::ErrorKind, host::Host},
 };
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What a request shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +56,22 @@ pub(super) fn names_this_machine(
             .is_some_and(|ip| ip.is_loopback() || ip == config.address.ip()))
 }
 
+/// Whether a page of another origin made a browser send this. Programs send neither of the two fields
+/// (Fetch standard, and Fetch Metadata).
+pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
+    let site = headers.get(SEC_FETCH_SITE);
+    let is_foreign = site.is_some_and(|site| site != "same-origin" && site != "none");
+    let host = headers.get(HOST).map(HeaderValue::as_bytes);
+    let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes);
+    let is_own = |origin: &[u8]| {
+        let authority = [&b"http://"[..], b"https://"]
+            .iter()
+            .find_map(|scheme| origin.strip_prefix(*scheme));
+        authority.is_some() && authority == host
+    };
+    is_foreign || origin.is_some_and(|origin| !is_own(origin))
+}
+
 fn split_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked("Bearer ".len())?;
     scheme
@@ -60,8 +81,6 @@ fn split_bearer(value: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, header::HOST};
-
     use super::*;
     use crate::config::value::Secret;
 
@@ -72,7 +91,7 @@ mod tests {
         }
     }
 
-    fn headers(name: http::HeaderName, value: &str) -> HeaderMap {
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
         let value = HeaderValue::from_str(value).unwrap();
         HeaderMap::from_iter([(name, value)])
     }
@@ -99,6 +118,25 @@ mod tests {
     fn never_takes_an_empty_token_for_the_right_one() {
         let headers = headers(AUTHORIZATION, "Bearer ");
         assert_eq!(trust(&config(Some("")), &headers), Trust::Stranger);
+    }
+
+    #[test]
+    fn tells_a_foreign_page_from_a_program() {
+        let shown = |fields: &[(HeaderName, &str)]| {
+            let own = (HOST, "localhost:9090");
+            let fields = fields.iter().chain([&own]);
+            let value = |it: &str| HeaderValue::from_str(it).unwrap();
+            is_cross_site(&fields.map(|(name, it)| (name.clone(), value(it))).collect())
+        };
+        assert!(!shown(&[]));
+        assert!(!shown(&[(ORIGIN, "http://localhost:9090")]));
+        assert!(!shown(&[(SEC_FETCH_SITE, "same-origin")]));
+        for foreign in ["http://localhost:3000", "https://evil.example", "null", ""] {
+            assert!(shown(&[(ORIGIN, foreign)]), "{foreign}");
+        }
+        for site in ["cross-site", "same-site", "x"] {
+            assert!(shown(&[(SEC_FETCH_SITE, site)]), "{site}");
+        }
     }
 
     #[test]

@@ -14,11 +14,12 @@ use tower_http::{set_header::SetResponseHeaderLayer, timeout::TimeoutLayer};
 
 use crate::{
     admin::{
-        State,
-        guard::{Trust, names_this_machine, trust},
+        State, backends,
+        guard::{Trust, is_cross_site, names_this_machine, trust},
     },
     config::server::Admin,
     observe::metrics::Metrics,
+    upstream::Upstream,
 };
 
 /// Time for an answer.
@@ -85,21 +86,46 @@ impl Sources {
             }
             Err(kind) => return refuse(kind.status(), kind.message()),
         }
-        let trust = trust(&self.config, request.headers());
-        let page: fn(&Self, Trust) -> Answer = match request.uri().path() {
-            "/health/live" => |_, _| answer_json(StatusCode::OK, &json!({ "status": "up" })),
-            "/health/ready" => Self::readiness,
-            "/metrics" => Self::metrics,
-            _ => return refuse(StatusCode::NOT_FOUND, "nothing is here"),
+        let Some(page) = Page::at(request.uri().path()) else {
+            return refuse(StatusCode::NOT_FOUND, "nothing is here");
         };
-        if request.method() != Method::GET && request.method() != Method::HEAD {
+        if !page.allows(request.method()) {
             let message = "this method is not allowed here";
             let mut answer = refuse(StatusCode::METHOD_NOT_ALLOWED, message);
-            let methods = HeaderValue::from_static("GET, HEAD");
+            let methods = HeaderValue::from_static(page.methods());
             answer.headers_mut().insert(ALLOW, methods);
             return answer;
         }
-        page(self, trust)
+        let trust = trust(&self.config, request.headers());
+        if trust == Trust::Stranger && !page.is_open() {
+            let message = "the admin token is needed: Authorization: Bearer TOKEN";
+            let mut answer = refuse(StatusCode::UNAUTHORIZED, message);
+            let challenge = HeaderValue::from_static("Bearer");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            return answer;
+        }
+        if request.method() == Method::POST && is_cross_site(request.headers()) {
+            return refuse(
+                StatusCode::FORBIDDEN,
+                "a page of another origin may not do this",
+            );
+        }
+        let query = request.uri().query().unwrap_or_default();
+        match page {
+            Page::Live => answer_json(StatusCode::OK, &json!({ "status": "up" })),
+            Page::Ready => self.readiness(trust),
+            Page::Metrics => answer(StatusCode::OK, EXPOSITION, self.metrics.encode()),
+            Page::Upstreams => answer_json(StatusCode::OK, &backends::all(&self.state.upstreams())),
+            Page::Drain => self.order(query, Upstream::drain),
+            Page::Undrain => self.order(query, Upstream::undrain),
+        }
+    }
+
+    fn order(&self, query: &str, carry_out: fn(&Upstream, &Arc<str>)) -> Answer {
+        match backends::order(&self.state.upstreams(), query, carry_out) {
+            Ok(body) => answer_json(StatusCode::OK, &body),
+            Err(unknown) => refuse(StatusCode::NOT_FOUND, &unknown.to_string()),
+        }
     }
 
     fn readiness(&self, trust: Trust) -> Answer {
@@ -117,16 +143,47 @@ impl Sources {
             Trust::Stranger => answer_json(status, &json!({ "status": word })),
         }
     }
+}
 
-    fn metrics(&self, trust: Trust) -> Answer {
-        if trust == Trust::Stranger {
-            let message = "the admin token is needed: Authorization: Bearer TOKEN";
-            let mut answer = refuse(StatusCode::UNAUTHORIZED, message);
-            let challenge = HeaderValue::from_static("Bearer");
-            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-            return answer;
+/// What can be asked for.
+#[derive(Debug, Clone, Copy)]
+enum Page {
+    Live,
+    Ready,
+    Metrics,
+    Upstreams,
+    Drain,
+    Undrain,
+}
+
+impl Page {
+    fn at(path: &str) -> Option<Self> {
+        Some(match path {
+            "/health/live" => Self::Live,
+            "/health/ready" => Self::Ready,
+            "/metrics" => Self::Metrics,
+            "/api/upstreams" => Self::Upstreams,
+            "/api/drain" => Self::Drain,
+            "/api/undrain" => Self::Undrain,
+            _ => return None,
+        })
+    }
+
+    /// For `Allow`.
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Live | Self::Ready | Self::Metrics | Self::Upstreams => "GET, HEAD",
+            Self::Drain | Self::Undrain => "POST",
         }
-        answer(StatusCode::OK, EXPOSITION, self.metrics.encode())
+    }
+
+    fn allows(self, method: &Method) -> bool {
+        self.methods().split(", ").any(|it| it == method)
+    }
+
+    /// Whether strangers may have it: orchestrators have no token.
+    fn is_open(self) -> bool {
+        matches!(self, Self::Live | Self::Ready)
     }
 }
 

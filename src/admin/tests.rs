@@ -6,7 +6,7 @@ use std::{
     sync::Mutex,
 };
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::*;
@@ -18,6 +18,10 @@ struct Fake(Mutex<Readiness>);
 impl State for Fake {
     fn readiness(&self) -> Readiness {
         self.0.lock().unwrap().clone()
+    }
+
+    fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        Vec::new()
     }
 }
 
@@ -51,7 +55,7 @@ impl Running {
     async fn ask(&self, token: Option<&str>, path: &'static str) -> (StatusCode, String) {
         let token = token.map(|token| Secret::new(token.to_owned()));
         let address = self.address;
-        blocking(move || client::ask(address, token.as_ref(), path).unwrap()).await
+        blocking(move || client::ask(address, token.as_ref(), &Method::GET, path).unwrap()).await
     }
 
     /// Sends bytes and reads until the connection ends.

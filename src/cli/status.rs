@@ -2,30 +2,14 @@
 
 use std::path::Path;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
-use crate::{
-    admin,
-    cli::{Exit, complain, say, show},
-    config::Config,
-};
+use crate::cli::{Exit, process::Process, say};
 
 /// Asks the admin listener of the configuration at `path` whether the process is ready.
 pub fn status(path: &Path) -> Exit {
-    let admin = match Config::load_admin(path) {
-        Ok(admin) => admin,
-        Err(report) => {
-            show(&report);
-            return Exit::Config;
-        }
-    };
-    let Some(admin) = admin else {
-        complain(&anyhow::anyhow!(
-            "the configuration has `admin = false`, so there is nobody to ask"
-        ));
-        return Exit::Bad;
-    };
-    match admin::client::ask(admin.address, admin.token.as_ref(), "/health/ready") {
+    let asked = Process::find(path).and_then(|it| it.ask(&Method::GET, "/health/ready"));
+    match asked {
         Ok((status, text)) => {
             say(&text);
             if status == StatusCode::OK {
@@ -34,11 +18,6 @@ pub fn status(path: &Path) -> Exit {
                 Exit::Bad
             }
         }
-        Err(error) => {
-            let error =
-                anyhow::Error::from(error).context(format!("nobody answers at {}", admin.address));
-            complain(&error);
-            Exit::Bad
-        }
+        Err(exit) => exit,
     }
 }

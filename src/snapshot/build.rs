@@ -136,7 +136,11 @@ impl Shared {
             let known = old.and_then(|old| old.upstreams.get(name));
             let running = match known {
                 Some(known) if **known.upstream.config() == **upstream => Ok(known.clone()),
-                _ => self.start(upstream),
+                _ => self.start(upstream).inspect(|running| {
+                    if let Some(known) = known {
+                        running.upstream.succeed(&known.upstream);
+                    }
+                }),
             };
             match running {
                 Ok(running) => drop(upstreams.insert(name.clone(), running)),

@@ -4,7 +4,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -36,6 +36,7 @@ pub struct Backend {
     pools: Box<[Mutex<Pool>]>,
     metrics: Arc<BackendMetrics>,
     addresses: ArcSwap<Vec<SocketAddr>>,
+    drained: AtomicBool,
     pub(in crate::upstream) health: Health,
     /// Wakes the probe of this backend before its interval is over.
     pub(in crate::upstream) suspected: Notify,
@@ -80,6 +81,7 @@ impl Backend {
             lingering: AtomicUsize::new(0),
             pools: (0..workers).map(|_| Mutex::default()).collect(),
             metrics: Arc::default(),
+            drained: AtomicBool::new(false),
             health: Health::new(),
             suspected: Notify::new(),
         }
@@ -157,7 +159,12 @@ impl Backend {
 
     /// How busy it is: requests in flight, tunnels and event streams.
     pub fn load(&self) -> usize {
-        self.in_flight() + self.lingering.load(Ordering::Relaxed)
+        self.in_flight() + self.lingering()
+    }
+
+    /// Tunnels and event streams.
+    pub fn lingering(&self) -> usize {
+        self.lingering.load(Ordering::Relaxed)
     }
 
     /// Requests in flight, which `limits.max_requests` bounds.
@@ -165,9 +172,24 @@ impl Backend {
         self.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Its state, to read.
+    /// What probes and connects say of it.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// The operator took it out of service: it gets no request, whatever its health.
+    pub fn is_drained(&self) -> bool {
+        self.drained.load(Ordering::SeqCst)
+    }
+
+    /// Takes it out of service or puts it back; true when that is news.
+    pub(in crate::upstream) fn set_drained(&self, drained: bool) -> bool {
+        self.drained.swap(drained, Ordering::SeqCst) != drained
+    }
+
+    /// Whether requests are sent to it while others are as good.
+    pub fn is_up(&self) -> bool {
+        self.health.is_healthy() && !self.is_drained()
     }
 
     /// Its socket addresses, the one to try first in front. Empty for a Unix socket, and for a name
@@ -279,92 +301,4 @@ fn literal(address: &BackendAddress) -> Option<SocketAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn backend(address: BackendAddress, instance: Option<IpAddr>) -> Backend {
-        let origin = Origin {
-            address,
-            place: 0,
-            instance,
-            lost: Arc::default(),
-        };
-        Backend::new(origin, 0, 1)
-    }
-
-    fn tcp(tls: bool, host: &str, port: u16) -> Backend {
-        let host = host.to_owned();
-        backend(BackendAddress::Tcp { tls, host, port }, None)
-    }
-
-    fn at(text: &str) -> SocketAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn is_named_as_configured() {
-        assert_eq!(
-            &**tcp(false, "127.0.0.1", 3001).name(),
-            "http://127.0.0.1:3001"
-        );
-        assert_eq!(&**tcp(true, "::1", 3001).name(), "https://[::1]:3001");
-        let unix = backend(BackendAddress::Unix("/run/app.sock".into()), None);
-        assert_eq!(&**unix.name(), "unix:/run/app.sock");
-        assert_eq!(unix.authority(), "localhost");
-        let address = tcp(false, "app", 3000).address().clone();
-        let one_of_several = backend(address, Some("10.0.0.3".parse().unwrap()));
-        assert_eq!(&**one_of_several.name(), "http://app:3000#10.0.0.3");
-        assert_eq!(one_of_several.authority(), "app:3000");
-    }
-
-    #[test]
-    fn leaves_the_usual_port_out_of_the_authority() {
-        assert_eq!(tcp(false, "app", 80).authority(), "app");
-        assert_eq!(tcp(true, "app", 80).authority(), "app:80");
-        assert_eq!(tcp(true, "::1", 443).authority(), "[::1]");
-        assert_eq!(tcp(false, "::1", 3000).authority(), "[::1]:3000");
-    }
-
-    #[test]
-    fn needs_no_look_up_for_an_address_literal() {
-        assert_eq!(
-            **tcp(false, "127.0.0.1", 3001).addresses(),
-            [at("127.0.0.1:3001")]
-        );
-        assert_eq!(**tcp(false, "::1", 3001).addresses(), [at("[::1]:3001")]);
-        assert!(tcp(false, "localhost", 3001).addresses().is_empty());
-    }
-
-    #[test]
-    fn tries_the_address_that_worked_first() {
-        let backend = tcp(false, "localhost", 3001);
-        assert!(backend.learn(&[at("[::1]:3001"), at("127.0.0.1:3001")]));
-        backend.remember(at("127.0.0.1:3001"));
-        assert_eq!(
-            **backend.addresses(),
-            [at("127.0.0.1:3001"), at("[::1]:3001")]
-        );
-        backend.remember(at("10.0.0.1:3001"));
-        assert_eq!(backend.addresses().len(), 2);
-    }
-
-    #[test]
-    fn keeps_the_order_when_an_answer_is_only_shuffled() {
-        let backend = tcp(false, "app", 1);
-        backend.learn(&[at("10.0.0.1:1"), at("10.0.0.2:1")]);
-        assert!(!backend.learn(&[at("10.0.0.2:1"), at("10.0.0.1:1")]));
-        assert!(backend.learn(&[at("10.0.0.3:1"), at("10.0.0.2:1")]));
-        assert_eq!(**backend.addresses(), [at("10.0.0.2:1"), at("10.0.0.3:1")]);
-    }
-
-    #[test]
-    fn counts_no_request_over_the_limit() {
-        let backend = tcp(false, "app", 1);
-        assert!(backend.enter(2));
-        assert!(backend.enter(2));
-        assert!(!backend.enter(2));
-        backend.leave();
-        assert!(backend.enter(2));
-        assert_eq!(backend.in_flight(), 2);
-    }
-}
+mod tests;

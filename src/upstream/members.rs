@@ -5,9 +5,10 @@
 //! idle connections end with the last lease.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -32,8 +33,9 @@ pub type List = Vec<Arc<Backend>>;
 pub(in crate::upstream) struct Members {
     current: ArcSwap<List>,
     changed: watch::Sender<()>,
-    /// Held while the list changes: two names may resolve at once.
-    change: Mutex<()>,
+    /// Names that the operator drained, also of backends that will come. Locked while the list changes: two names may
+    /// resolve at once.
+    drained: Mutex<HashSet<Arc<str>>>,
     maker: Maker,
 }
 
@@ -62,7 +64,7 @@ impl Members {
         Self {
             current: ArcSwap::from_pointee(backends.collect()),
             changed: watch::Sender::new(()),
-            change: Mutex::new(()),
+            drained: Mutex::default(),
             maker,
         }
     }
@@ -77,10 +79,31 @@ impl Members {
         self.changed.subscribe()
     }
 
+    /// Drains the backends named `name`, those that are and those that will come, or takes that back.
+    pub(in crate::upstream) fn set_drained(&self, name: &Arc<str>, is_drained: bool) -> List {
+        let mut drained = self.drained();
+        if is_drained {
+            drained.insert(Arc::clone(name));
+        } else {
+            drained.remove(name);
+        }
+        let list = self.list();
+        let meant = list.iter().filter(|it| it.name() == name);
+        meant
+            .filter(|it| it.set_drained(is_drained))
+            .cloned()
+            .collect()
+    }
+
+    /// Names that the operator drained.
+    pub(in crate::upstream) fn drained(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
+        self.drained.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes what the name at `place` resolved to, not empty. The backends that are new or have other addresses than
     /// before; none when nothing changed.
     pub(in crate::upstream) fn resolved(&self, place: usize, found: &[SocketAddr]) -> List {
-        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let drained = self.drained();
         let old = self.current.load_full();
         let mut moved = List::new();
         let mut list: List = of_others(&old, |it| it < place);
@@ -100,10 +123,12 @@ impl Members {
                 origin.place == place && origin.instance == instance
             });
             let backend = known.cloned().unwrap_or_else(|| {
-                self.maker.make(Origin {
+                let backend = self.maker.make(Origin {
                     instance,
                     ..origin.clone()
-                })
+                });
+                backend.set_drained(drained.contains(backend.name()));
+                backend
             });
             if backend.learn(&group) {
                 backend.hang_up();

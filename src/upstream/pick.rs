@@ -13,8 +13,8 @@ impl Upstream {
     ///
     /// Preferred are backends that are healthy and can be connected to, among them the sticky one.
     /// While one of these is left it is waited for rather than passed over. Then come those whose
-    /// last connection failed, then the unhealthy ones: when all are, all are candidates. None is
-    /// given twice to one request. Nobody overtakes the requests that wait.
+    /// last connection failed, then the unhealthy ones: when all are, all are candidates, but never one
+    /// that the operator drained. None is given twice to one request. Nobody overtakes the requests that wait.
     pub fn lease(self: &Arc<Self>, wanted: &Wanted) -> Result<Lease, Refusal> {
         if self.queue.waiting() > 0 {
             return Err(Refusal::Full);
@@ -135,7 +135,9 @@ impl Tier {
 
     fn holds(self, backend: &Backend) -> bool {
         let health = backend.health();
-        health.is_healthy() == self.healthy && health.is_cooling() == self.cooling
+        !backend.is_drained()
+            && health.is_healthy() == self.healthy
+            && health.is_cooling() == self.cooling
     }
 }
 

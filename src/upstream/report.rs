@@ -60,11 +60,7 @@ impl Upstream {
         };
         let change = backend.health.judge(verdict, thresholds);
         // Each time: the counts may be those of a backend before a reload, in another state.
-        if backend.health.is_healthy() {
-            backend.metrics().went_up();
-        } else {
-            backend.metrics().went_down();
-        }
+        show(backend);
         let Some(change) = change else {
             return;
         };
@@ -78,4 +74,10 @@ impl Upstream {
         }
         self.queue.announce();
     }
+}
+
+/// Brings the metrics up to date with the state.
+pub(in crate::upstream) fn show(backend: &Backend) {
+    backend.metrics().is_up(backend.is_up());
+    backend.metrics().is_drained(backend.is_drained());
 }

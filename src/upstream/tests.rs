@@ -137,7 +137,7 @@ async fn each_probe_says_in_the_metrics_how_a_backend_is() {
     let metrics = Arc::new(Metrics::new());
     let counts = metrics.backend("api", "http://127.0.0.1:1");
     // What a backend of the same name left behind before a reload.
-    counts.went_down();
+    counts.is_up(false);
     let surroundings = Surroundings {
         key: &sticky::Key::from_secret(b"test"),
         metrics: &metrics,

@@ -254,9 +254,14 @@ impl Proxy {
         self.admin_request("GET", path).send().await
     }
 
+    /// The admin listener.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("the configuration has an admin listener")
+    }
+
     /// A request to the admin listener.
     pub(crate) fn admin_request(&self, method: &str, path: &str) -> Request {
-        let admin = self.admin.expect("the configuration has an admin listener");
+        let admin = self.admin_address();
         Request::new(Target::plain(admin), method, path).host(&admin.to_string())
     }
 

@@ -30,6 +30,7 @@ mod idle;
 mod leaving;
 
 mod balancing;
+mod drain;
 mod names;
 mod pool;
 mod replay;

@@ -63,6 +63,7 @@ pub struct BackendMetrics {
     reused: AtomicU64,
     connects: AtomicU64,
     up: AtomicBool,
+    drained: AtomicBool,
 }
 
 impl Default for UpstreamMetrics {
@@ -83,6 +84,7 @@ impl Default for BackendMetrics {
             connects: AtomicU64::new(0),
             // Up until a probe or a failure says otherwise.
             up: AtomicBool::new(true),
+            drained: AtomicBool::new(false),
         }
     }
 }
@@ -106,14 +108,14 @@ impl BackendMetrics {
         self.outcomes[outcome as usize].fetch_add(1, Relaxed);
     }
 
-    /// Health as the balancer sees it.
-    pub fn went_up(&self) {
-        self.up.store(true, Relaxed);
+    /// Whether the balancer sends requests to it.
+    pub fn is_up(&self, up: bool) {
+        self.up.store(up, Relaxed);
     }
 
-    /// Health as the balancer sees it.
-    pub fn went_down(&self) {
-        self.up.store(false, Relaxed);
+    /// Whether the operator took it out of service.
+    pub fn is_drained(&self, drained: bool) {
+        self.drained.store(drained, Relaxed);
     }
 
     /// A new connection was made.
@@ -172,6 +174,12 @@ impl Families for BackendMetrics {
             "backend_up",
             "1 when the balancer sends requests to the backend",
             backends().map(|(labels, counts)| (labels, i64::from(counts.up.load(Relaxed)))),
+        )?;
+        gauges(
+            encoder,
+            "backend_drained",
+            "1 when the operator took the backend out of service",
+            backends().map(|(labels, counts)| (labels, i64::from(counts.drained.load(Relaxed)))),
         )?;
         gauges(
             encoder,

@@ -109,7 +109,7 @@ fn writes_a_page_that_a_strict_reader_takes() {
     let backend = metrics.backend("api", "http://127.0.0.1:3001");
     backend.started();
     backend.finished(Outcome::Answered);
-    backend.went_down();
+    backend.is_up(false);
     backend.idle_changed(0, 1);
     let upstream = metrics.upstream("api");
     upstream.retried(RetryReason::StaleConnection);

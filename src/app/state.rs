@@ -1,4 +1,4 @@
-//! Whether the process should be sent traffic.
+//! What the operator may ask: whether the process should be sent traffic, and how the upstreams are.
 
 use std::sync::Arc;
 
@@ -8,9 +8,10 @@ use crate::{
     admin::{self, Fault, Part, Readiness},
     server::drain::Stage,
     snapshot::Live,
+    upstream::Upstream,
 };
 
-/// What readiness is read from.
+/// What the answers are read from.
 #[derive(Debug)]
 pub struct State {
     live: Arc<Live>,
@@ -35,11 +36,7 @@ impl admin::State for State {
         let mut some_up = false;
         let mut down = Vec::new();
         for upstream in snapshot.upstreams() {
-            if upstream
-                .backends()
-                .iter()
-                .any(|backend| backend.health().is_healthy())
-            {
+            if upstream.backends().iter().any(|backend| backend.is_up()) {
                 some_up = true;
             } else {
                 down.push(fault(
@@ -53,6 +50,10 @@ impl admin::State for State {
             faults.append(&mut down);
         }
         Readiness { faults }
+    }
+
+    fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        self.live.load().upstreams().cloned().collect()
     }
 }
 
