@@ -133,7 +133,9 @@ fn parse(page: &Path, text: &str) -> Result<(Config, Report), Report> {
     fs::create_dir_all(folder.path().join("client/dist")).unwrap();
     fs::write(folder.path().join("client/dist/index.html"), "").unwrap();
     Config::parse(&folder.path().join(name), &text, &|name| match name {
-        "ADMIN_TOKEN" => Some(String::from("a-secret-that-is-long-enough")),
+        "ADMIN_TOKEN" | "HEALTH_TOKEN" | "HEALTH_KEY" => {
+            Some(String::from("a-secret-that-is-long-enough"))
+        }
         _ => None,
     })
 }

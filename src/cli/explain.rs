@@ -275,6 +275,7 @@ fn upstream(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
         balance(upstream.balance),
         sticky(upstream.sticky)
     )?;
+    probe(text, upstream)?;
     let timeout = &upstream.timeout;
     writeln!(
         text,
@@ -293,6 +294,31 @@ fn upstream(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
         retry.budget * 100.0,
         retry.hold
     )
+}
+
+/// Names of its headers alone: their values are secrets.
+fn probe(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
+    let Some(probe) = &upstream.probe.http else {
+        return writeln!(text, "probe       connects");
+    };
+    write!(text, "probe       GET {}", probe.path)?;
+    if let Some(host) = &probe.host {
+        write!(text, " of {host}")?;
+    }
+    if !probe.headers.is_empty() {
+        let names: Vec<_> = probe
+            .headers
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        write!(text, " with {}", names.join(", "))?;
+    }
+    let codes: Vec<_> = probe.expect.iter().map(http::StatusCode::as_str).collect();
+    write!(text, ", good is {}", codes.join(", "))?;
+    if let Some(contained) = &probe.contains {
+        write!(text, " with {contained:?} in the body")?;
+    }
+    writeln!(text)
 }
 
 fn headers(text: &mut String, headers: &Headers) -> std::fmt::Result {

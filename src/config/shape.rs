@@ -18,7 +18,7 @@ pub(crate) static ROOT: Shape = Shape {
     ],
 };
 
-static TABLES: [&Shape; 25] = [
+static TABLES: [&Shape; 26] = [
     &ROOT,
     &server::SHAPE,
     &server::ADMIN,
@@ -29,6 +29,7 @@ static TABLES: [&Shape; 25] = [
     &log::ACCESS,
     &upstream::SHAPE,
     &upstream::PROBE,
+    &upstream::PROBE_HEADERS,
     &upstream::RETRY,
     &upstream::TIMEOUT,
     &upstream::LIMITS,

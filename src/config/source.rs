@@ -3,10 +3,14 @@
 use std::{
     fs,
     io::ErrorKind,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
-use toml::{Spanned, de::DeTable};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 use crate::config::{diagnostic::Diagnostic, reader::file::reason};
 
@@ -61,33 +65,69 @@ pub(super) fn syntax_faults(text: &str, faults: &[toml::de::Error]) -> Vec<Diagn
     faults.iter().map(fault).collect()
 }
 
-/// `text` with the admin token replaced by stars of the same length, so that no report shows it.
+/// `text` with every secret replaced by stars of the same length, so that no report shows one.
 pub(super) fn mask(text: &str, root: &DeTable<'_>) -> String {
+    let mut masked = text.to_owned();
+    for span in secrets(root) {
+        if let Some(secret) = text.get(span.clone()) {
+            masked.replace_range(span, &stars(secret));
+        }
+    }
+    masked
+}
+
+/// Places of the admin token and of the header values that probes send.
+fn secrets(root: &DeTable<'_>) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
     let token = root
         .get("server")
         .and_then(|server| server.get_ref().get("admin"))
         .and_then(|admin| admin.get_ref().get("token"));
-    let Some(span) = token.map(Spanned::span) else {
-        return text.to_owned();
-    };
-    let (Some(before), Some(secret), Some(after)) = (
-        text.get(..span.start),
-        text.get(span.clone()),
-        text.get(span.end..),
-    ) else {
-        return text.to_owned();
-    };
-    if secret.contains("${") {
-        // The name of a variable is no secret.
-        return text.to_owned();
+    let upstreams = root
+        .get("upstream")
+        .and_then(|it| it.get_ref().as_table())
+        .into_iter()
+        .flatten();
+    let headers = upstreams
+        .filter_map(|(_, upstream)| upstream.get_ref().get("probe")?.get_ref().get("headers"));
+    for node in token.into_iter().chain(headers) {
+        collect(node, &mut found);
     }
-    let mut masked = String::from(before);
-    for character in secret.chars() {
-        match character {
-            '"' | '\'' | '\n' | '\r' => masked.push(character),
-            _ => masked.extend(std::iter::repeat_n('*', character.len_utf8())),
+    found
+}
+
+/// Every value below `node`, also where another type is wanted.
+fn collect(node: &Spanned<DeValue<'_>>, found: &mut Vec<Range<usize>>) {
+    match node.get_ref() {
+        DeValue::Table(entries) => entries.iter().for_each(|(_, it)| collect(it, found)),
+        DeValue::Array(items) => items.iter().for_each(|it| collect(it, found)),
+        _ => found.push(node.span()),
+    }
+}
+
+/// Stars for each byte but quotes and line ends. The name of a variable is no secret, so `${NAME}` stays.
+fn stars(secret: &str) -> String {
+    let mut stars = String::new();
+    let mut rest = secret;
+    while let Some(next) = rest.chars().next() {
+        if let Some(length) = variable(rest) {
+            stars.push_str(&rest[..length]);
+            rest = &rest[length..];
+            continue;
         }
+        match next {
+            '"' | '\'' | '\n' | '\r' => stars.push(next),
+            _ => stars.extend(std::iter::repeat_n('*', next.len_utf8())),
+        }
+        rest = &rest[next.len_utf8()..];
     }
-    masked.push_str(after);
-    masked
+    stars
+}
+
+/// Length of the `${NAME}` that `text` begins with.
+fn variable(text: &str) -> Option<usize> {
+    let name = text.strip_prefix("${")?.split('}').next()?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let length = "${}".len() + name.len();
+    (name.bytes().all(is_name) && length <= text.len()).then_some(length)
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::config::{
     diagnostic::Diagnostic,
@@ -19,7 +19,7 @@ mod policy;
 mod probe;
 
 pub(crate) use policy::{LIMITS, POOL, RETRY, TIMEOUT};
-pub(crate) use probe::SHAPE as PROBE;
+pub(crate) use probe::{HEADERS as PROBE_HEADERS, SHAPE as PROBE};
 
 /// `[upstream.NAME]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,8 +121,14 @@ pub struct Probe {
 pub struct HttpProbe {
     /// Path with query.
     pub path: String,
+    /// What the `Host` field says; `None`: the backend's own host and port.
+    pub host: Option<String>,
+    /// Further fields. Their values are secrets, and marked as such.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Status codes that are good.
     pub expect: Vec<StatusCode>,
+    /// Text that the first 64 KiB of the body must hold.
+    pub contains: Option<String>,
 }
 
 /// `upstream.retry`.

@@ -82,7 +82,10 @@ fn address(text: &str) -> BackendAddress {
 pub(crate) fn http_probe(path: &str) -> HttpProbe {
     HttpProbe {
         path: path.to_owned(),
+        host: None,
+        headers: Vec::new(),
         expect: vec![StatusCode::OK],
+        contains: None,
     }
 }
 

@@ -33,6 +33,7 @@ mod balancing;
 mod drain;
 mod names;
 mod pool;
+mod probes;
 mod replay;
 mod sticky;
 

@@ -23,8 +23,11 @@ pub(super) fn substitute<'a>(value: &Value<'a>, text: &'a str) -> Option<Cow<'a,
         }
         whole.push_str(before);
         let Some((variable, after)) = after.split_once('}') else {
-            let message = format!("`${{` without its `}}` in {}", quoted(text));
-            return value.reject(message, "write `${NAME}`, or `$${` for a literal `${`");
+            // The text may be a secret.
+            return value.reject(
+                "`${` without its `}`",
+                "write `${NAME}`, or `$${` for a literal `${`",
+            );
         };
         match lookup(value, variable) {
             Some(found) => whole.push_str(&found),

@@ -19,7 +19,7 @@ use crate::{
         backend::Backend,
         health::{
             Health, Verdict,
-            probe::dial::{Connect, Direct},
+            probe::dial::{Connect, Direct, Stream},
         },
     },
 };
@@ -85,8 +85,16 @@ pub enum Fault {
     /// Another status than expected.
     #[error("answered {0}")]
     Status(StatusCode),
-    /// It accepted the connection and did not answer in time.
-    #[error("no answer within {0:?}")]
+    /// A good status, and another body than expected. The body is not kept: it may say anything.
+    #[error("answered {}, but the body does not contain {text:?}", .status.as_u16())]
+    Body {
+        /// The status.
+        status: StatusCode,
+        /// What was looked for.
+        text: String,
+    },
+    /// It accepted the connection and did not answer in time, or not to the end.
+    #[error("no whole answer within {0:?}")]
     Timeout(Duration),
 }
 
@@ -127,20 +135,38 @@ async fn check(upstream: &Upstream, backend: &Backend, connect: &dyn Connect) ->
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(Fault::Connect)?;
     upstream.reached(backend);
-    let Some(HttpProbe { path, expect }) = &config.http else {
+    let Some(probe) = &config.http else {
         return Ok(());
     };
-    let status = timeout_at(
-        deadline,
-        exchange::ask(&mut stream, path, backend.authority()),
-    )
-    .await
-    .map_err(|_| Fault::Timeout(config.timeout))?
-    .map_err(Fault::Exchange)?;
-    if expect.contains(&status) {
-        Ok(())
-    } else {
-        Err(Fault::Status(status))
+    timeout_at(deadline, exchange(&mut *stream, probe, backend.authority()))
+        .await
+        .unwrap_or(Err(Fault::Timeout(config.timeout)))
+}
+
+/// Asks, and judges the answer.
+async fn exchange(
+    stream: &mut dyn Stream,
+    probe: &HttpProbe,
+    authority: &str,
+) -> Result<(), Fault> {
+    let request = exchange::request(probe, authority);
+    let answer = exchange::ask(stream, &request)
+        .await
+        .map_err(Fault::Exchange)?;
+    let status = answer.status();
+    if !probe.expect.contains(&status) {
+        return Err(Fault::Status(status));
+    }
+    let Some(text) = &probe.contains else {
+        return Ok(());
+    };
+    let body = answer.body(stream).await.map_err(Fault::Exchange)?;
+    match memchr::memmem::find(&body, text.as_bytes()) {
+        Some(_) => Ok(()),
+        None => Err(Fault::Body {
+            status,
+            text: text.clone(),
+        }),
     }
 }
 

@@ -88,6 +88,53 @@ async fn asks_for_the_path_and_expects_the_status() {
 }
 
 #[tokio::test]
+async fn expects_the_text_and_says_what_is_missing() {
+    let (socket, name) = listener().await;
+    let response = b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n{\"status\":\"error\"}";
+    let _serving = tokio::spawn(serve(socket, response));
+    let probing = |text: &str| {
+        upstream(&[&name], |config| {
+            config.probe.http = Some(HttpProbe {
+                contains: Some(text.to_owned()),
+                ..http_probe("/health")
+            });
+        })
+    };
+    let first = |upstream: &Upstream| Arc::clone(&upstream.backends()[0]);
+    let good = probing("\"status\":");
+    check(&good, &first(&good), &Direct).await.unwrap();
+    let bad = probing("\"ok\"");
+    let fault = check(&bad, &first(&bad), &Direct).await.unwrap_err();
+    assert_eq!(
+        fault.to_string(),
+        r#"answered 200, but the body does not contain "\"ok\"""#
+    );
+}
+
+#[tokio::test]
+async fn waits_for_a_body_no_longer_than_for_the_rest() {
+    let (socket, name) = listener().await;
+    let _serving = tokio::spawn(async move {
+        let (mut stream, _) = socket.accept().await.unwrap();
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no";
+        stream.write_all(head).await.unwrap();
+        std::future::pending::<()>().await;
+        drop(stream);
+    });
+    let upstream = upstream(&[&name], |config| {
+        quick(config);
+        config.probe.http = Some(HttpProbe {
+            contains: Some("ok".to_owned()),
+            ..http_probe("/")
+        });
+    });
+    let fault = check(&upstream, &upstream.backends()[0], &Direct)
+        .await
+        .unwrap_err();
+    assert!(matches!(fault, Fault::Timeout(_)), "{fault}");
+}
+
+#[tokio::test]
 async fn does_not_wait_for_ever() {
     let (socket, name) = listener().await;
     let upstream = upstream(&[&name], |config| {
