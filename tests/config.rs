@@ -323,6 +323,16 @@ fn variables_come_from_the_environment() {
 }
 
 #[test]
+fn https_backends_are_verified_without_a_word_about_tls() {
+    let config = good(&around(
+        "[upstream.api]\nbackends = [\"https://api.internal\"]\n\
+         [upstream.plain]\nbackends = [\"http://127.0.0.1:3001\"]\n",
+    ));
+    assert!(config.upstreams["api"].tls.is_some());
+    assert!(config.upstreams["plain"].tls.is_none());
+}
+
+#[test]
 fn switches_turn_features_off() {
     let config = good(&around("server.admin = false\nlog.access = false\n"));
     assert_eq!(config.server.admin, None);

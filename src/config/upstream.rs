@@ -287,7 +287,9 @@ fn read_backends(table: &Table<'_>) -> Vec<Located<BackendAddress>> {
 
 /// `default` is present exactly when a backend speaks TLS.
 fn read_tls(table: &Table<'_>, default: Option<BackendTls>) -> Option<BackendTls> {
-    let child = table.child("tls", &TLS)?;
+    let Some(child) = table.child("tls", &TLS) else {
+        return default;
+    };
     let tls = BackendTls {
         ca: child
             .take::<Located<ReadableFile>>("ca")
