@@ -38,7 +38,7 @@ pub struct Pair {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// The leaf's time is over.
-    #[error("the certificate expired {days} days ago: renew it, no client accepts it any more")]
+    #[error("the certificate expired {days} days ago: renew it, nobody accepts it any more")]
     Expired {
         /// Whole days since then.
         days: u64,

@@ -26,6 +26,7 @@ use crate::{
     upstream::{Upstream, health::probe::Probes, resolver::Resolver},
 };
 
+pub mod backend_tls;
 pub mod build;
 pub mod certificates;
 pub mod services;

@@ -13,6 +13,7 @@ use rustls::{
 };
 
 use crate::{
+    certs::CertError,
     config::tls::{CipherSuite, Group, Tls, Version},
     tls::resolver::CertTable,
 };
@@ -70,6 +71,12 @@ pub enum TlsError {
         /// Why.
         reason: String,
     },
+    /// What is shown to backends cannot be read, or is no pair.
+    #[error(transparent)]
+    ClientCertificate(#[from] CertError),
+    /// A key was proved, yet rustls refuses it.
+    #[error("the certificate for backends cannot be used: {0}")]
+    ClientCertificateRefused(rustls::Error),
     /// The system has no list of authorities.
     #[error(
         "the system trusts no authority ({0}): install ca-certificates, or set the upstream's tls.ca"

@@ -38,6 +38,8 @@ pub fn json(path: &Path) -> Exit {
 fn report(path: &Path) -> Report {
     match Config::load(path) {
         Err(report) => report,
-        Ok((config, report)) => report.with(snapshot::certificates::check(&config)),
+        Ok((config, report)) => report
+            .with(snapshot::certificates::check(&config))
+            .with(snapshot::backend_tls::check(&config)),
     }
 }

@@ -275,6 +275,7 @@ fn upstream(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
         balance(upstream.balance),
         sticky(upstream.sticky)
     )?;
+    tls(text, upstream)?;
     probe(text, upstream)?;
     let timeout = &upstream.timeout;
     writeln!(
@@ -294,6 +295,22 @@ fn upstream(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
         retry.budget * 100.0,
         retry.hold
     )
+}
+
+fn tls(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
+    let Some(tls) = &upstream.tls else {
+        return Ok(());
+    };
+    let authorities = match &tls.ca {
+        Some(file) => file.value.display().to_string(),
+        None => "the system".to_owned(),
+    };
+    let name = tls.name.as_deref().unwrap_or("the backend's host");
+    write!(text, "tls         trusts {authorities} for {name}")?;
+    if let Some(files) = &tls.certificate {
+        write!(text, ", shows {}", files.chain.value.display())?;
+    }
+    writeln!(text)
 }
 
 /// Names of its headers alone: their values are secrets.

@@ -18,7 +18,7 @@ pub(crate) static ROOT: Shape = Shape {
     ],
 };
 
-static TABLES: [&Shape; 26] = [
+static TABLES: [&Shape; 27] = [
     &ROOT,
     &server::SHAPE,
     &server::ADMIN,
@@ -35,6 +35,7 @@ static TABLES: [&Shape; 26] = [
     &upstream::LIMITS,
     &upstream::POOL,
     &upstream::TLS,
+    &upstream::TLS_CERTIFICATE,
     &site::SHAPE,
     &headers::SHAPE,
     &headers::HSTS,

@@ -77,6 +77,15 @@ pub enum Certificate {
     Dev,
 }
 
+/// A certificate in PEM files. They existed when the configuration was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// Leaf first, then intermediates.
+    pub chain: Located<PathBuf>,
+    /// PKCS#8, PKCS#1 or SEC1.
+    pub key: Located<PathBuf>,
+}
+
 /// `[tls]`.
 pub(crate) static SHAPE: Shape = Shape {
     name: "tls",
@@ -208,9 +217,17 @@ impl Certificate {
     }
 
     fn read_files(table: &Table<'_>) -> Option<Self> {
+        let CertificateFiles { chain, key } = CertificateFiles::read(table)?;
+        Some(Self::Files { chain, key })
+    }
+}
+
+impl CertificateFiles {
+    /// Reads `chain` and `key`, which `table` must have.
+    pub(crate) fn read(table: &Table<'_>) -> Option<Self> {
         let chain: Option<Located<ReadableFile>> = table.require("chain", "\"/certs/site.pem\"");
         let key: Option<Located<ReadableFile>> = table.require("key", "\"/certs/site.key\"");
-        Some(Self::Files {
+        Some(Self {
             chain: chain?.map(|file| file.0),
             key: key?.map(|file| file.0),
         })

@@ -5,21 +5,21 @@ use std::{fmt, path::PathBuf, time::Duration};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::config::{
-    diagnostic::Diagnostic,
     reader::{
-        Read, Value,
-        file::ReadableFile,
-        quoted,
+        Read,
         table::{Shape, Table},
     },
-    value::{Located, host, report_repeats},
+    tls::CertificateFiles,
+    value::{Located, report_repeats},
 };
 
 mod policy;
 mod probe;
+mod tls;
 
 pub(crate) use policy::{LIMITS, POOL, RETRY, TIMEOUT};
 pub(crate) use probe::{HEADERS as PROBE_HEADERS, SHAPE as PROBE};
+pub(crate) use tls::{CERTIFICATE as TLS_CERTIFICATE, SHAPE as TLS};
 
 /// `[upstream.NAME]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -176,6 +176,8 @@ pub struct BackendTls {
     pub ca: Option<Located<PathBuf>>,
     /// Name to verify and to send as SNI; `None`: the host of the backend.
     pub name: Option<String>,
+    /// Shown to backends that ask for one.
+    pub certificate: Option<CertificateFiles>,
 }
 
 /// `[upstream.NAME]`.
@@ -184,13 +186,6 @@ pub(crate) static SHAPE: Shape = Shape {
     keys: &[
         "backends", "balance", "sticky", "probe", "retry", "timeout", "limits", "pool", "tls",
     ],
-    reserved: &[],
-};
-
-/// `upstream.tls`.
-pub(crate) static TLS: Shape = Shape {
-    name: "upstream.NAME.tls",
-    keys: &["ca", "name"],
     reserved: &[],
 };
 
@@ -250,7 +245,7 @@ impl RawUpstream {
             timeout: Timeout::read(table.child("timeout", &TIMEOUT)),
             limits: Limits::read(table.child("limits", &LIMITS)),
             pool: Pool::read(table.child("pool", &POOL)),
-            tls: read_tls(table, default.tls),
+            tls: tls::read(table, default.tls),
             name: default.name,
             backends: default.backends,
         };
@@ -283,41 +278,4 @@ fn read_backends(table: &Table<'_>) -> Vec<Located<BackendAddress>> {
         .collect();
     report_repeats(table.reader, &backends, "backend");
     backends
-}
-
-/// `default` is present exactly when a backend speaks TLS.
-fn read_tls(table: &Table<'_>, default: Option<BackendTls>) -> Option<BackendTls> {
-    let Some(child) = table.child("tls", &TLS) else {
-        return default;
-    };
-    let tls = BackendTls {
-        ca: child
-            .take::<Located<ReadableFile>>("ca")
-            .map(|ca| ca.map(|file| file.0)),
-        name: child.take::<ServerName>("name").map(|name| name.0),
-    };
-    child.finish();
-    if default.is_none() {
-        let fault = Diagnostic::error("`tls` is for `https://` backends, and no backend is one")
-            .at(child.span)
-            .help("write the backends with `https://`, or take `tls` out");
-        table.reader.push(fault);
-    }
-    default.map(|_| tls)
-}
-
-/// A name that a certificate can carry.
-struct ServerName(String);
-
-impl Read for ServerName {
-    fn read(value: &Value<'_>) -> Option<Self> {
-        let text = value.text("a host name", "\"api.internal\"")?;
-        match host::bare(&text) {
-            Some(name) => Some(Self(name)),
-            None => value.reject(
-                format!("{} is no host name", quoted(&text)),
-                "write the name that the backend's certificate carries, like `\"api.internal\"`",
-            ),
-        }
-    }
 }

@@ -21,7 +21,7 @@ use crate::{
     },
     router::Router,
     snapshot::{
-        Leaf, Route, Running, Snapshot,
+        Leaf, Route, Running, Snapshot, backend_tls,
         certificates::{self, SiteCertificates},
     },
     tls::{self, Tickets, resolver::CertTable},
@@ -134,14 +134,7 @@ impl Shared {
         let mut faults = Vec::new();
         for (name, upstream) in &config.upstreams {
             let known = old.and_then(|old| old.upstreams.get(name));
-            let running = match known {
-                Some(known) if **known.upstream.config() == **upstream => Ok(known.clone()),
-                _ => self.start(upstream).inspect(|running| {
-                    if let Some(known) = known {
-                        running.upstream.succeed(&known.upstream);
-                    }
-                }),
-            };
+            let running = self.carry_or_start(upstream, known);
             match running {
                 Ok(running) => drop(upstreams.insert(name.clone(), running)),
                 Err(fault) => faults.push(fault),
@@ -154,6 +147,23 @@ impl Shared {
         }
     }
 
+    /// The upstream that runs already, if neither its configuration nor a file that it names has changed.
+    fn carry_or_start(
+        &self,
+        config: &Arc<crate::config::upstream::Upstream>,
+        known: Option<&Arc<Running>>,
+    ) -> Result<Arc<Running>, Diagnostic> {
+        let Some(known) = known else {
+            return self.start(config);
+        };
+        if backend_tls::is_current(&known.upstream, config)? {
+            return Ok(known.clone());
+        }
+        let running = self.start(config)?;
+        running.upstream.succeed(&known.upstream);
+        Ok(running)
+    }
+
     fn start(
         &self,
         config: &Arc<crate::config::upstream::Upstream>,
@@ -163,13 +173,8 @@ impl Shared {
             metrics: &self.metrics,
             workers: self.workers,
         };
-        let upstream = Upstream::new(config.clone(), &surroundings).map_err(|error| {
-            let fault = Diagnostic::error(error.to_string());
-            match config.tls.as_ref().and_then(|tls| tls.ca.as_ref()) {
-                Some(Located { span, .. }) => fault.at(span.clone()),
-                None => fault,
-            }
-        })?;
+        let upstream = Upstream::new(config.clone(), &surroundings)
+            .map_err(|error| backend_tls::fault(config, &error))?;
         let connect: Arc<dyn Connect> = Arc::new(upstream.connector().clone());
         Ok(Arc::new(Running {
             _probes: Probes::start(&upstream, &connect, &self.control),

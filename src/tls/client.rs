@@ -3,14 +3,14 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use rustls::{
-    CertificateError, RootCertStore,
+    AlertDescription, CertificateError, RootCertStore,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-use crate::{config::upstream::BackendTls, tls::TlsError};
+use crate::{certs, config::upstream::BackendTls, tls::TlsError};
 
 pub use rustls::{ClientConfig, pki_types::ServerName};
 pub use tokio_rustls::client::TlsStream;
@@ -32,6 +32,14 @@ pub enum ConnectError {
     /// It speaks no TLS.
     #[error("the backend does not speak TLS on this port: is it an http backend?")]
     NotTls,
+    /// It wants to know who asks.
+    #[error("the backend wants a client certificate: set the upstream's tls.certificate")]
+    CertificateWanted,
+    /// It does not trust what it was shown.
+    #[error(
+        "the backend refuses the client certificate ({0:?}): see the upstream's tls.certificate"
+    )]
+    CertificateRefused(AlertDescription),
     /// Anything else that TLS found.
     #[error("TLS with the backend failed: {0}")]
     Tls(rustls::Error),
@@ -41,21 +49,52 @@ pub enum ConnectError {
 }
 
 /// Client side for the backends of one upstream. Sessions are resumed; ALPN asks for HTTP/1.1.
-///
-/// # Errors
-/// The file of authorities cannot be used, or the system has none.
-pub fn client_config(tls: &BackendTls) -> Result<Arc<ClientConfig>, TlsError> {
-    let roots = match &tls.ca {
-        Some(file) => read_authorities(&file.value)?,
-        None => system_authorities()?,
-    };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Policy)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// For [`connect`].
+    pub config: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
+    /// What is shown to a backend that asks.
+    chain: Arc<[CertificateDer<'static>]>,
+}
+
+impl Client {
+    /// Reads the files that `tls` names.
+    ///
+    /// # Errors
+    /// A file cannot be used, or the system trusts no authority.
+    pub fn new(tls: &BackendTls) -> Result<Self, TlsError> {
+        let roots = Arc::new(match &tls.ca {
+            Some(file) => read_authorities(&file.value)?,
+            None => system_authorities()?,
+        });
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Policy)?
+            .with_root_certificates(Arc::clone(&roots));
+        let (mut config, chain) = match &tls.certificate {
+            None => (builder.with_no_client_auth(), Vec::new()),
+            Some(files) => {
+                let pair = certs::pem::load(&files.chain.value, &files.key.value)?;
+                let config = builder
+                    .with_client_auth_cert(pair.chain.clone(), pair.key)
+                    .map_err(TlsError::ClientCertificateRefused)?;
+                (config, pair.chain)
+            }
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            config: Arc::new(config),
+            roots,
+            chain: chain.into(),
+        })
+    }
+
+    /// Whether it trusts the same authorities as `other` and shows the same certificate. The key needs no look: it was
+    /// proved to belong to the certificate.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.roots.roots == other.roots.roots && self.chain == other.chain
+    }
 }
 
 /// The name that a backend on `host` must prove: `tls.name`, else `host`, which may be an address.
@@ -84,13 +123,43 @@ where
     connected.map_err(|error| classify(error, &name))
 }
 
+/// Says in words what an error of an established stream means. With TLS 1.3 a backend looks at the client's certificate
+/// only after the handshake (RFC 8446 section 4.4.2.4), so that its refusal arrives in place of an answer.
+pub fn explain(error: io::Error) -> io::Error {
+    let refusal = match tls_error(&error) {
+        Some(rustls::Error::AlertReceived(alert)) => refusal(*alert),
+        _ => None,
+    };
+    match refusal {
+        Some(refusal) => io::Error::new(error.kind(), refusal),
+        None => error,
+    }
+}
+
+/// What an alert says about the client's certificate, if it does (RFC 8446 section 6.2).
+fn refusal(alert: AlertDescription) -> Option<ConnectError> {
+    use AlertDescription as Alert;
+    match alert {
+        Alert::CertificateRequired => Some(ConnectError::CertificateWanted),
+        Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::CertificateExpired
+        | Alert::CertificateUnknown
+        | Alert::UnknownCA
+        | Alert::AccessDenied => Some(ConnectError::CertificateRefused(alert)),
+        _ => None,
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 fn classify(error: io::Error, name: &ServerName<'_>) -> ConnectError {
     use CertificateError as Certificate;
     use rustls::Error as Tls;
-    let Some(tls) = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Tls>())
-    else {
+    let Some(tls) = tls_error(&error) else {
         return ConnectError::Io(error);
     };
     match tls {
@@ -106,6 +175,9 @@ fn classify(error: io::Error, name: &ServerName<'_>) -> ConnectError {
             _ => ConnectError::Tls(tls.clone()),
         },
         Tls::InvalidMessage(_) => ConnectError::NotTls,
+        Tls::AlertReceived(alert) => {
+            refusal(*alert).unwrap_or_else(|| ConnectError::Tls(tls.clone()))
+        }
         _ => ConnectError::Tls(tls.clone()),
     }
 }
@@ -131,7 +203,11 @@ fn read_authorities(path: &Path) -> Result<RootCertStore, TlsError> {
 
 /// What the system trusts. Single entries that cannot be read are common and do no harm.
 fn system_authorities() -> Result<RootCertStore, TlsError> {
-    let found = rustls_native_certs::load_native_certs();
+    let mut found = rustls_native_certs::load_native_certs();
+    // In one order, whatever that of the folder they lie in.
+    found
+        .certs
+        .sort_by(|one, other| one.as_ref().cmp(other.as_ref()));
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
@@ -145,141 +221,4 @@ fn system_authorities() -> Result<RootCertStore, TlsError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use rustls::HandshakeKind;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::*;
-    use crate::{
-        certs::testing::{Kind, Pki},
-        config::value::Located,
-        tls::{
-            handshake::{Protocol, accept},
-            resolver::CertTable,
-            tests::{LIMIT, Server, connection, policy},
-        },
-    };
-
-    /// Writes `pem` where `tls.ca` can name it.
-    fn trusting(dir: &tempfile::TempDir, pem: &str) -> BackendTls {
-        let path = dir.path().join("ca.pem");
-        fs::write(&path, pem).unwrap();
-        BackendTls {
-            ca: Some(Located {
-                value: path,
-                span: 0..0,
-            }),
-            name: None,
-        }
-    }
-
-    /// One connection that says "hello", over which the client reads to the end.
-    async fn dial(
-        server: &Server,
-        config: &Arc<ClientConfig>,
-        name: &str,
-    ) -> Result<(Protocol, HandshakeKind), ConnectError> {
-        let (ours, theirs) = connection().await;
-        let backend = server.config(&policy());
-        let serve = async {
-            let mut accepted = accept(theirs, &backend, LIMIT).await.ok()?;
-            accepted.stream.write_all(b"hello").await.ok()?;
-            accepted.stream.shutdown().await.ok()?;
-            Some(accepted.protocol)
-        };
-        let name = server_name(&BackendTls::default(), name).unwrap();
-        let client = async {
-            let mut stream = connect(ours, config, name).await?;
-            let mut text = String::new();
-            stream.read_to_string(&mut text).await.unwrap();
-            Ok(stream.get_ref().1.handshake_kind().unwrap())
-        };
-        let (protocol, kind) = tokio::join!(serve, client);
-        kind.map(|kind| (protocol.unwrap(), kind))
-    }
-
-    #[tokio::test]
-    async fn trusts_its_own_authority_for_names_and_addresses_and_resumes() {
-        let server = Server::shared();
-        let dir = tempfile::tempdir().unwrap();
-        let config = client_config(&trusting(&dir, &server.pki.root_pem)).unwrap();
-        let full = (Protocol::Http1, HandshakeKind::Full);
-        assert_eq!(dial(server, &config, "a.example").await.unwrap(), full);
-        assert_eq!(dial(server, &config, "127.0.0.1").await.unwrap(), full);
-        let resumed = dial(server, &config, "a.example").await.unwrap();
-        assert_eq!(resumed.1, HandshakeKind::Resumed);
-    }
-
-    #[tokio::test]
-    async fn says_why_a_backend_is_not_trusted() {
-        let server = Server::shared();
-        let dir = tempfile::tempdir().unwrap();
-        let config = client_config(&trusting(&dir, &server.pki.root_pem)).unwrap();
-        let error = dial(server, &config, "c.example").await.unwrap_err();
-        assert!(
-            matches!(&error, ConnectError::WrongName(name) if name == "c.example"),
-            "{error}"
-        );
-        let stranger = client_config(&trusting(&dir, &Pki::new().root_pem)).unwrap();
-        let error = dial(server, &stranger, "a.example").await.unwrap_err();
-        assert!(matches!(error, ConnectError::Untrusted), "{error}");
-    }
-
-    #[tokio::test]
-    async fn says_that_a_backend_is_past_its_time() {
-        let server = Server::new();
-        let leaf = server.pki.leaf_until(Kind::Ecdsa, &["a.example"], 2010);
-        let chain = leaf.leaf_pem.clone() + &server.pki.intermediate_pem;
-        let pair = crate::certs::testing::parse(&chain, &leaf.key_pem()).unwrap();
-        let table = Arc::new(CertTable::build([(Vec::new(), vec![pair])]).unwrap());
-        let server = Server { table, ..server };
-        let dir = tempfile::tempdir().unwrap();
-        let config = client_config(&trusting(&dir, &server.pki.root_pem)).unwrap();
-        let error = dial(&server, &config, "a.example").await.unwrap_err();
-        assert!(matches!(error, ConnectError::Expired), "{error}");
-    }
-
-    #[tokio::test]
-    async fn says_that_a_backend_speaks_no_tls() {
-        let (ours, mut theirs) = connection().await;
-        let dir = tempfile::tempdir().unwrap();
-        let config = client_config(&trusting(&dir, &Pki::new().root_pem)).unwrap();
-        theirs
-            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            .await
-            .unwrap();
-        let name = server_name(&BackendTls::default(), "a.example").unwrap();
-        let error = connect(ours, &config, name).await.unwrap_err();
-        assert!(matches!(error, ConnectError::NotTls), "{error}");
-    }
-
-    #[test]
-    fn wants_authorities_and_a_name_that_can_be_proved() {
-        let dir = tempfile::tempdir().unwrap();
-        let message = client_config(&trusting(&dir, "nothing"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("ca.pem") && message.contains("no certificate"),
-            "{message}"
-        );
-        let named = BackendTls {
-            ca: None,
-            name: Some("api.internal".to_owned()),
-        };
-        assert_eq!(
-            server_name(&named, "10.0.0.1").unwrap().to_str(),
-            "api.internal"
-        );
-        assert_eq!(
-            server_name(&BackendTls::default(), "::1").unwrap().to_str(),
-            "::1"
-        );
-        assert!(server_name(&BackendTls::default(), "a b").is_err());
-    }
-
-    #[test]
-    fn trusts_what_the_system_trusts_unless_told_otherwise() {
-        client_config(&BackendTls::default()).unwrap();
-    }
-}
+mod tests;

@@ -3,7 +3,6 @@
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,7 +20,7 @@ use crate::{
     },
     tls::{
         self, TlsError,
-        client::{ClientConfig, TlsStream},
+        client::{Client, TlsStream},
     },
     upstream::backend::Backend,
 };
@@ -45,13 +44,13 @@ pub struct Connector {
 
 #[derive(Debug, Clone)]
 struct Tls {
-    config: Arc<ClientConfig>,
-    /// Whom to trust and which name to ask for.
+    client: Client,
+    /// Which name to ask for.
     policy: BackendTls,
 }
 
 impl Connector {
-    /// Reads the authorities that `config` trusts, where it has an https backend.
+    /// Reads the authorities that `config` trusts and the certificate that it shows, where it has an https backend.
     ///
     /// # Errors
     /// They cannot be read.
@@ -59,11 +58,20 @@ impl Connector {
         let tls = match &config.tls {
             None => None,
             Some(policy) => Some(Tls {
-                config: tls::client::client_config(policy)?,
+                client: Client::new(policy)?,
                 policy: policy.clone(),
             }),
         };
         Ok(Self { tls })
+    }
+
+    /// Whether the files that it was made from say the same as those of `other`.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (&self.tls, &other.tls) {
+            (Some(one), Some(other)) => one.client.is_like(&other.client),
+            (None, None) => true,
+            _ => false,
+        }
     }
 
     /// Connects to `backend`. The caller has a deadline.
@@ -78,11 +86,11 @@ impl Connector {
             BackendAddress::Tcp { tls: false, .. } => return Ok(Stream::Tcp(tcp(backend).await?)),
             BackendAddress::Tcp { host, .. } => (host, tcp(backend).await?),
         };
-        let Some(Tls { config, policy }) = &self.tls else {
+        let Some(Tls { client, policy }) = &self.tls else {
             return Err(io::Error::other("the upstream has no TLS policy"));
         };
         let name = tls::client::server_name(policy, host).map_err(io::Error::other)?;
-        let stream = tls::client::connect(stream, config, name)
+        let stream = tls::client::connect(stream, &client.config, name)
             .await
             .map_err(io::Error::other)?;
         Ok(Stream::Tls(Box::new(stream)))
@@ -146,7 +154,9 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream)
+                .poll_read(cx, buf)
+                .map_err(tls::client::explain),
         }
     }
 }

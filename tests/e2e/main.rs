@@ -29,6 +29,7 @@ mod streaming;
 mod idle;
 mod leaving;
 
+mod backend_tls;
 mod balancing;
 mod drain;
 mod names;

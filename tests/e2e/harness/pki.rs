@@ -37,23 +37,26 @@ impl Pki {
     /// Made once.
     pub(crate) fn get() -> &'static Self {
         static PKI: OnceLock<Pki> = OnceLock::new();
-        PKI.get_or_init(|| {
-            let mut params = CertificateParams::new(Vec::new()).unwrap();
-            params
-                .distinguished_name
-                .push(rcgen::DnType::CommonName, "Test Authority");
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            params.key_usages = vec![
-                KeyUsagePurpose::KeyCertSign,
-                KeyUsagePurpose::DigitalSignature,
-            ];
-            let key = KeyPair::generate().unwrap();
-            let certificate = params.self_signed(&key).unwrap();
-            Self {
-                issuer: Issuer::new(params, key),
-                certificate,
-            }
-        })
+        PKI.get_or_init(Self::new)
+    }
+
+    /// Another authority of the same name.
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "Test Authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            issuer: Issuer::new(params, key),
+            certificate,
+        }
     }
 
     /// The authority's certificate.
@@ -76,12 +79,22 @@ impl Pki {
         self.leaf(names).write(dir, name)
     }
 
+    /// Writes a leaf of somebody who is called `subject` as `NAME.pem` and `NAME.key`.
+    pub(crate) fn write_client(&self, dir: &Path, name: &str, subject: &str) -> Leaf {
+        let key = KeyPair::generate().unwrap();
+        self.sign_for(subject, &[], &key).write(dir, name)
+    }
+
     fn sign(&self, names: &[&str], key: &KeyPair) -> Leaf {
+        self.sign_for("Test Leaf", names, key)
+    }
+
+    fn sign_for(&self, subject: &str, names: &[&str], key: &KeyPair) -> Leaf {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params
             .distinguished_name
-            .push(rcgen::DnType::CommonName, "Test Leaf");
+            .push(rcgen::DnType::CommonName, subject);
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(key, &self.issuer).unwrap();
         Leaf {
