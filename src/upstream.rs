@@ -35,6 +35,7 @@ pub mod lease;
 pub mod members;
 mod pick;
 pub mod pool;
+pub mod proxy_protocol;
 mod queue;
 mod report;
 pub mod resolver;

@@ -13,7 +13,7 @@ use crate::{
         listener::Listener,
         route::{Handler, PathPattern, Route},
         site::Site,
-        upstream::{Balance, Sticky, Upstream},
+        upstream::{Balance, ProxyProtocol, Sticky, Upstream},
     },
     message::host::Host,
     router::{Found, Router},
@@ -275,6 +275,16 @@ fn upstream(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
         balance(upstream.balance),
         sticky(upstream.sticky)
     )?;
+    if let Some(version) = upstream.proxy_protocol {
+        let version = match version {
+            ProxyProtocol::V1 => "v1",
+            ProxyProtocol::V2 => "v2",
+        };
+        writeln!(
+            text,
+            "connection  a new one per request, PROXY protocol {version}"
+        )?;
+    }
     tls(text, upstream)?;
     probe(text, upstream)?;
     let timeout = &upstream.timeout;

@@ -42,6 +42,8 @@ pub struct Upstream {
     pub limits: Limits,
     /// Idle connections.
     pub pool: Pool,
+    /// What is said of the client in front of each connection; the pool keeps none then.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// For `https` backends; present exactly when one is.
     pub tls: Option<BackendTls>,
 }
@@ -88,6 +90,15 @@ pub enum Balance {
     LeastRequests,
     /// By client address (rendezvous hash).
     Hash,
+}
+
+/// `upstream.proxy_protocol`: a version of HAProxy's PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// Bytes.
+    V2,
 }
 
 /// `upstream.sticky`.
@@ -184,7 +195,16 @@ pub struct BackendTls {
 pub(crate) static SHAPE: Shape = Shape {
     name: "upstream.NAME",
     keys: &[
-        "backends", "balance", "sticky", "probe", "retry", "timeout", "limits", "pool", "tls",
+        "backends",
+        "balance",
+        "sticky",
+        "probe",
+        "retry",
+        "timeout",
+        "limits",
+        "pool",
+        "proxy_protocol",
+        "tls",
     ],
     reserved: &[],
 };
@@ -216,6 +236,7 @@ impl Upstream {
             timeout: Timeout::default(),
             limits: Limits::default(),
             pool: Pool::default(),
+            proxy_protocol: None,
             tls: speaks_tls.then(BackendTls::default),
         }
     }
@@ -237,6 +258,8 @@ impl RawUpstream {
             ("cookie", Sticky::Cookie),
             ("off", Sticky::Off),
         ];
+        let proxy_protocol = read_proxy_protocol(table);
+        let pool = Pool::read(table.child("pool", &POOL));
         let upstream = Upstream {
             balance: table.choose("balance", default.balance, &balances),
             sticky: table.choose("sticky", default.sticky, &stickies),
@@ -244,7 +267,12 @@ impl RawUpstream {
             retry: Retry::read(table.child("retry", &RETRY)),
             timeout: Timeout::read(table.child("timeout", &TIMEOUT)),
             limits: Limits::read(table.child("limits", &LIMITS)),
-            pool: Pool::read(table.child("pool", &POOL)),
+            pool: match proxy_protocol {
+                None => pool,
+                // A connection belongs to the client that it was opened for.
+                Some(_) => Pool { size: 0, ..pool },
+            },
+            proxy_protocol,
             tls: tls::read(table, default.tls),
             name: default.name,
             backends: default.backends,
@@ -256,6 +284,21 @@ impl RawUpstream {
             backends,
         }
     }
+}
+
+fn read_proxy_protocol(table: &Table<'_>) -> Option<ProxyProtocol> {
+    let versions = [
+        ("v1", Some(ProxyProtocol::V1)),
+        ("v2", Some(ProxyProtocol::V2)),
+    ];
+    let version = table.choose("proxy_protocol", None, &versions)?;
+    if let Some(value) = table.value("pool") {
+        value.reject::<()>(
+            "`pool` has no effect beside `proxy_protocol`, where a connection belongs to one client",
+            "take `pool` out",
+        );
+    }
+    Some(version)
 }
 
 fn read_backends(table: &Table<'_>) -> Vec<Located<BackendAddress>> {

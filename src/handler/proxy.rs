@@ -238,7 +238,7 @@ impl Proxy {
             return Some(connection);
         }
         let start = Instant::now();
-        match lease.connect().await {
+        match lease.connect(&pending.context).await {
             Ok(connection) => {
                 pending.context.connect_time.set(Some(start.elapsed()));
                 lease.reached();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{TcpStream, UnixStream},
     time::timeout,
 };
@@ -16,13 +16,16 @@ use tokio::{
 use crate::{
     config::{
         self,
-        upstream::{BackendAddress, BackendTls},
+        upstream::{BackendAddress, BackendTls, ProxyProtocol},
     },
     tls::{
         self, TlsError,
         client::{Client, TlsStream},
     },
-    upstream::backend::Backend,
+    upstream::{
+        backend::Backend,
+        proxy_protocol::{self, Ends},
+    },
 };
 
 /// A byte stream to a backend.
@@ -40,6 +43,7 @@ pub enum Stream {
 #[derive(Debug, Clone)]
 pub struct Connector {
     tls: Option<Tls>,
+    proxy_protocol: Option<ProxyProtocol>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +66,10 @@ impl Connector {
                 policy: policy.clone(),
             }),
         };
-        Ok(Self { tls })
+        Ok(Self {
+            tls,
+            proxy_protocol: config.proxy_protocol,
+        })
     }
 
     /// Whether the files that it was made from say the same as those of `other`.
@@ -74,18 +81,24 @@ impl Connector {
         }
     }
 
-    /// Connects to `backend`. The caller has a deadline.
+    /// Connects to `backend` for the client at `ends`, or for ourselves. The caller has a deadline.
     ///
     /// # Errors
     /// The last refusal; `NotFound` when its name has no address so far.
-    pub async fn connect(&self, backend: &Backend) -> io::Result<Stream> {
-        let (host, stream) = match backend.address() {
+    pub async fn connect(&self, backend: &Backend, ends: Option<Ends>) -> io::Result<Stream> {
+        let (is_tls, host) = match backend.address() {
             BackendAddress::Unix(path) => {
-                return Ok(Stream::Unix(UnixStream::connect(path).await?));
+                let mut stream = UnixStream::connect(path).await?;
+                self.introduce(&mut stream, ends).await?;
+                return Ok(Stream::Unix(stream));
             }
-            BackendAddress::Tcp { tls: false, .. } => return Ok(Stream::Tcp(tcp(backend).await?)),
-            BackendAddress::Tcp { host, .. } => (host, tcp(backend).await?),
+            BackendAddress::Tcp { tls, host, .. } => (*tls, host),
         };
+        let mut stream = tcp(backend).await?;
+        self.introduce(&mut stream, ends).await?;
+        if !is_tls {
+            return Ok(Stream::Tcp(stream));
+        }
         let Some(Tls { client, policy }) = &self.tls else {
             return Err(io::Error::other("the upstream has no TLS policy"));
         };
@@ -94,6 +107,26 @@ impl Connector {
             .await
             .map_err(io::Error::other)?;
         Ok(Stream::Tls(Box::new(stream)))
+    }
+}
+
+impl Connector {
+    /// Says who is at the other end of a fresh `stream`, where the backend expects that before all else.
+    ///
+    /// # Errors
+    /// The connection breaks.
+    pub async fn introduce(
+        &self,
+        stream: &mut (impl AsyncWrite + Unpin + ?Sized),
+        ends: Option<Ends>,
+    ) -> io::Result<()> {
+        match self.proxy_protocol {
+            None => Ok(()),
+            Some(version) => {
+                let header = proxy_protocol::header(version, ends.as_ref());
+                stream.write_all(&header).await
+            }
+        }
     }
 }
 

@@ -4,7 +4,12 @@ use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use crate::upstream::{Upstream, backend::Backend, client::Connection, pool::Demand};
+use crate::{
+    message::context::RequestContext,
+    upstream::{
+        Upstream, backend::Backend, client::Connection, pool::Demand, proxy_protocol::Ends,
+    },
+};
 
 /// A backend that was picked for one request. It counts as in flight until the lease is dropped, so
 /// keep it until the response body has ended.
@@ -42,12 +47,13 @@ impl Lease {
         Some(connection)
     }
 
-    /// A fresh connection, within the upstream's connect timeout.
+    /// A fresh connection for the client of `context`, within the upstream's connect timeout.
     ///
     /// # Errors
     /// What the last address said, or `TimedOut`.
-    pub async fn connect(&self) -> io::Result<Connection> {
-        let connecting = self.upstream.connector.connect(self.backend());
+    pub async fn connect(&self, context: &RequestContext) -> io::Result<Connection> {
+        let connector = &self.upstream.connector;
+        let connecting = connector.connect(self.backend(), Some(Ends::of(context)));
         // Boxed: it is rare, and would make the future of every request larger.
         let stream = Box::pin(timeout(self.upstream.config.timeout.connect, connecting))
             .await

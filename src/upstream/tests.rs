@@ -54,6 +54,7 @@ pub(crate) fn upstream(
             idle: Duration::from_secs(4),
             size: 32,
         },
+        proxy_protocol: None,
         tls: None,
     };
     change(&mut config);

@@ -35,6 +35,7 @@ mod drain;
 mod names;
 mod pool;
 mod probes;
+mod proxy_protocol;
 mod replay;
 mod sticky;
 

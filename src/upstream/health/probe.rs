@@ -126,9 +126,14 @@ async fn watch(upstream: Arc<Upstream>, backend: Arc<Backend>, connect: Arc<dyn 
 async fn check(upstream: &Upstream, backend: &Backend, connect: &dyn Connect) -> Result<(), Fault> {
     let config = &upstream.config.probe;
     let deadline = Instant::now() + config.timeout;
-    let connecting = match config.http {
-        Some(_) => connect.connect(backend),
-        None => Direct.connect(backend),
+    let connecting = async {
+        if config.http.is_some() {
+            return connect.connect(backend).await;
+        }
+        let mut stream = Direct.connect(backend).await?;
+        // A backend that waits for it would complain about a connection that ends without.
+        upstream.connector.introduce(&mut stream, None).await?;
+        Ok(stream)
     };
     let mut stream = timeout_at(deadline, connecting)
         .await

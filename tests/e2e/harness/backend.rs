@@ -82,9 +82,13 @@ impl Backend {
 
     /// Echoes on a Unix socket.
     pub(crate) fn echo_unix(path: &Path) -> Self {
+        Self::listen_unix(path, hyper_server(Arc::new(echo)))
+    }
+
+    /// Listens on a Unix socket and serves each connection.
+    pub(crate) fn listen_unix(path: &Path, serve: Serve) -> Self {
         let listener = UnixListener::bind(path).unwrap();
         let seen = Seen::default();
-        let serve = hyper_server(Arc::new(echo));
         let seen_by_all = seen.clone();
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();

@@ -48,7 +48,7 @@ impl Connect for Direct {
 impl Connect for Connector {
     fn connect<'a>(&'a self, backend: &'a Backend) -> Connecting<'a> {
         Box::pin(async move {
-            let stream: Box<dyn Stream> = Box::new(Self::connect(self, backend).await?);
+            let stream: Box<dyn Stream> = Box::new(Self::connect(self, backend, None).await?);
             Ok(stream)
         })
     }
