@@ -23,7 +23,7 @@ use crate::{
     observe::{access_log::AccessLog, metrics::route::RouteMetrics},
     router::{Found, Router},
     tls::ServerConfig,
-    upstream::{Upstream, health::probe::Probes, resolver::Resolver},
+    upstream::{Upstream, health::probe::Probes, outlier::Outliers, resolver::Resolver},
 };
 
 pub mod backend_tls;
@@ -53,6 +53,7 @@ struct Running {
     upstream: Arc<Upstream>,
     _probes: Probes,
     _resolver: Resolver,
+    _outliers: Outliers,
 }
 
 /// A route, made of what all workers share.

@@ -33,6 +33,7 @@ pub mod drain;
 pub mod health;
 pub mod lease;
 pub mod members;
+pub mod outlier;
 mod pick;
 pub mod pool;
 pub mod proxy_protocol;
@@ -40,6 +41,7 @@ mod queue;
 mod report;
 pub mod resolver;
 pub mod sticky;
+mod warm_up;
 
 /// A named set of backends.
 #[derive(Debug)]

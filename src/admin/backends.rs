@@ -60,6 +60,8 @@ fn state(backend: &Backend) -> Value {
     let health = backend.health();
     let state = if backend.is_drained() {
         "drained"
+    } else if health.is_ejected() {
+        "ejected"
     } else if !health.is_healthy() {
         "down"
     } else if health.is_cooling() {

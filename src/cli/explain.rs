@@ -287,6 +287,18 @@ fn upstream(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
     }
     tls(text, upstream)?;
     probe(text, upstream)?;
+    match &upstream.outlier {
+        None => writeln!(text, "outlier     none is ejected")?,
+        Some(outlier) => writeln!(
+            text,
+            "outlier     ejected for {:?} when {:.0} % of {} requests or more fail in {:?}",
+            outlier.eject,
+            outlier.failures * 100.0,
+            outlier.requests,
+            outlier.window
+        )?,
+    }
+    writeln!(text, "slow start  {:?}", upstream.slow_start)?;
     let timeout = &upstream.timeout;
     writeln!(
         text,

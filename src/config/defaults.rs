@@ -50,6 +50,16 @@ pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const PROBE_RISE: u32 = 2;
 /// A pause of the garbage collector must not eject a backend.
 pub(crate) const PROBE_FALL: u32 = 3;
+/// A backend of which every second request fails does more harm than good.
+pub(crate) const OUTLIER_FAILURES: f64 = 0.5;
+/// Fewer say nothing: a page of one broken widget makes ten requests.
+pub(crate) const OUTLIER_REQUESTS: u64 = 20;
+/// Long enough for a sample on a quiet site, short enough to forget a deploy.
+pub(crate) const OUTLIER_WINDOW: Duration = Duration::from_secs(10);
+/// What a restart of Node with its migrations takes.
+pub(crate) const OUTLIER_EJECT: Duration = Duration::from_secs(10);
+/// Node compiles its hot code and opens its database connections in the first seconds.
+pub(crate) const SLOW_START: Duration = Duration::from_secs(10);
 /// Enough for one dead instance of five; more would double the load on the ones that still stand.
 pub(crate) const RETRY_BUDGET: f64 = 0.2;
 /// A restart of Node takes seconds: waiting is better than a 503.

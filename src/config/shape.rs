@@ -18,7 +18,7 @@ pub(crate) static ROOT: Shape = Shape {
     ],
 };
 
-static TABLES: [&Shape; 27] = [
+static TABLES: [&Shape; 28] = [
     &ROOT,
     &server::SHAPE,
     &server::ADMIN,
@@ -30,6 +30,7 @@ static TABLES: [&Shape; 27] = [
     &upstream::SHAPE,
     &upstream::PROBE,
     &upstream::PROBE_HEADERS,
+    &upstream::OUTLIER,
     &upstream::RETRY,
     &upstream::TIMEOUT,
     &upstream::LIMITS,

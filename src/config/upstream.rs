@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::config::{
+    defaults,
     reader::{
         Read,
         table::{Shape, Table},
@@ -13,10 +14,13 @@ use crate::config::{
     value::{Located, report_repeats},
 };
 
+mod outlier;
 mod policy;
 mod probe;
 mod tls;
 
+pub(crate) use outlier::OUTLIER;
+pub use outlier::Outlier;
 pub(crate) use policy::{LIMITS, POOL, RETRY, TIMEOUT};
 pub(crate) use probe::{HEADERS as PROBE_HEADERS, SHAPE as PROBE};
 pub(crate) use tls::{CERTIFICATE as TLS_CERTIFICATE, SHAPE as TLS};
@@ -34,6 +38,10 @@ pub struct Upstream {
     pub sticky: Sticky,
     /// Active check.
     pub probe: Probe,
+    /// When a backend fails too often; `None`: never.
+    pub outlier: Option<Outlier>,
+    /// How long a backend that returns gets fewer requests than the others; zero: not at all.
+    pub slow_start: Duration,
     /// What may be sent again, and how long a request waits for a backend.
     pub retry: Retry,
     /// Deadlines.
@@ -199,6 +207,8 @@ pub(crate) static SHAPE: Shape = Shape {
         "balance",
         "sticky",
         "probe",
+        "outlier",
+        "slow_start",
         "retry",
         "timeout",
         "limits",
@@ -232,6 +242,8 @@ impl Upstream {
             // Harmless where no Socket.IO is spoken, needed by Nest's gateways where polling is.
             sticky: Sticky::SocketIo,
             probe: Probe::default(),
+            outlier: Some(Outlier::default()),
+            slow_start: defaults::SLOW_START,
             retry: Retry::default(),
             timeout: Timeout::default(),
             limits: Limits::default(),
@@ -264,6 +276,12 @@ impl RawUpstream {
             balance: table.choose("balance", default.balance, &balances),
             sticky: table.choose("sticky", default.sticky, &stickies),
             probe: Probe::read(table.child("probe", &PROBE)),
+            outlier: Outlier::read(table),
+            slow_start: table.take_within(
+                "slow_start",
+                default.slow_start,
+                &(Duration::ZERO..=Duration::from_mins(10)),
+            ),
             retry: Retry::read(table.child("retry", &RETRY)),
             timeout: Timeout::read(table.child("timeout", &TIMEOUT)),
             limits: Limits::read(table.child("limits", &LIMITS)),

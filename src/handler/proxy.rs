@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::{
     config,
     handler::{
-        proxy::attempt::{Attempt, give_up, leaves, outcome},
+        proxy::attempt::{Attempt, give_up, is_farewell, outcome},
         websocket::{
             self,
             extended::{self, Key},
@@ -117,7 +117,7 @@ impl Proxy {
         let mut replays = 0;
         async move {
             loop {
-                let lease = self.lease(&mut pending, deadline).await?;
+                let mut lease = self.lease(&mut pending, deadline).await?;
                 let mut attempt = Attempt::on(&lease);
                 let Some(connection) = self.connection(&mut pending, &lease).await else {
                     attempt.outcome = Outcome::ConnectFailed;
@@ -129,7 +129,7 @@ impl Proxy {
                         if let Some(key) = &pending.key {
                             key.check(&answer)?;
                         }
-                        let again = leaves(&lease, &answer)
+                        let again = is_farewell(&mut lease, &answer)
                             && replays < MAX_REPLAYS
                             && pending.is_bodyless
                             && pending.is_repeatable
@@ -142,7 +142,7 @@ impl Proxy {
                         self.ask_another(&mut pending, answer);
                     }
                     Err(mut failure) => {
-                        attempt.outcome = outcome(&failure.cause);
+                        attempt.outcome = outcome(&lease, &failure);
                         let again = replays < MAX_REPLAYS
                             && replay::may_replay(pending.is_repeatable, &failure)
                             && self.upstream.budget().withdraw();

@@ -28,6 +28,7 @@ use crate::{
     upstream::{
         Surroundings, Upstream,
         health::probe::{Probes, dial::Connect},
+        outlier::Outliers,
         resolver::Resolver,
         sticky,
     },
@@ -179,6 +180,7 @@ impl Shared {
         Ok(Arc::new(Running {
             _probes: Probes::start(&upstream, &connect, &self.control),
             _resolver: Resolver::start(&upstream, &self.control),
+            _outliers: Outliers::start(&upstream, &self.control),
             upstream,
         }))
     }

@@ -14,7 +14,9 @@ use tokio::sync::Notify;
 use crate::{
     config::upstream::BackendAddress,
     observe::metrics::{Metrics, backend::BackendMetrics},
-    upstream::{balancer::hash, health::Health, pool::Pool, sticky::Cookie},
+    upstream::{
+        balancer::hash, health::Health, outlier::Tally, pool::Pool, sticky::Cookie, warm_up::WarmUp,
+    },
 };
 
 /// One place that requests are sent to.
@@ -38,6 +40,8 @@ pub struct Backend {
     addresses: ArcSwap<Vec<SocketAddr>>,
     drained: AtomicBool,
     pub(in crate::upstream) health: Health,
+    pub(in crate::upstream) tally: Tally,
+    pub(in crate::upstream) warm_up: WarmUp,
     /// Wakes the probe of this backend before its interval is over.
     pub(in crate::upstream) suspected: Notify,
 }
@@ -83,6 +87,8 @@ impl Backend {
             metrics: Arc::default(),
             drained: AtomicBool::new(false),
             health: Health::new(),
+            tally: Tally::default(),
+            warm_up: WarmUp::new(),
             suspected: Notify::new(),
         }
     }

@@ -34,6 +34,11 @@ impl Balancer {
         }
     }
 
+    /// Whether it is all the same which backend a request gets: then one may stand in for another.
+    pub fn spreads(&self) -> bool {
+        !matches!(self, Self::Hash)
+    }
+
     /// Picks one of the `backends` that are `eligible`, for a client.
     pub fn pick<'a>(
         &self,

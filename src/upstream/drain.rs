@@ -33,9 +33,8 @@ impl Upstream {
     pub fn undrain(&self, name: &Arc<str>) {
         for backend in self.members.set_drained(name, false) {
             tracing::info!(upstream = %self.name, backend = %name, "backend is back in service");
-            show(&backend);
+            self.returned(&backend);
         }
-        self.queue.announce();
     }
 
     /// Takes over from the upstream that it replaces which names are drained.

@@ -1,8 +1,9 @@
 //! Whether a backend is worth a request: what probes say, and what connecting to it said.
 //!
-//! Two things are kept apart. *Health* moves only by several probes in a row. *Cooling* is short: it
-//! starts when a connection cannot be made, other backends are preferred while it lasts, and any
-//! connection that is made ends it. A slow or broken request moves neither.
+//! Three things are kept apart. *Health* moves only by several probes in a row. *Ejection* needs many
+//! answers that are worse than those of the neighbours (`src/upstream/outlier.rs`). *Cooling* is short:
+//! it starts when a connection cannot be made, other backends are preferred while it lasts, and any
+//! connection that is made ends it. A slow or broken request moves none of them.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -20,6 +21,7 @@ pub struct Health {
     /// Probes in a row that speak against the current state.
     against: AtomicU32,
     probed: AtomicBool,
+    ejected: AtomicBool,
     connect_failures: AtomicU64,
     cooling: Cooling,
 }
@@ -57,14 +59,25 @@ impl Health {
             unhealthy: AtomicBool::new(false),
             against: AtomicU32::new(0),
             probed: AtomicBool::new(false),
+            ejected: AtomicBool::new(false),
             connect_failures: AtomicU64::new(0),
             cooling: Cooling::new(),
         }
     }
 
-    /// Probes speak for it, or none was made so far.
+    /// Nothing speaks against it: neither probes nor the answers it gave.
     pub fn is_healthy(&self) -> bool {
-        !self.unhealthy.load(Ordering::SeqCst)
+        !self.unhealthy.load(Ordering::SeqCst) && !self.is_ejected()
+    }
+
+    /// Its answers were so much worse than those of others that it is spared.
+    pub fn is_ejected(&self) -> bool {
+        self.ejected.load(Ordering::SeqCst)
+    }
+
+    /// Spares it or takes it back; true when that is news.
+    pub(in crate::upstream) fn set_ejected(&self, ejected: bool) -> bool {
+        self.ejected.swap(ejected, Ordering::SeqCst) != ejected
     }
 
     /// The last connection could not be made, and that was a moment ago.
@@ -90,9 +103,10 @@ impl Health {
         thresholds: Thresholds,
     ) -> Option<Change> {
         let first = !self.probed.swap(true, Ordering::Relaxed);
+        let unhealthy = self.unhealthy.load(Ordering::SeqCst);
         let (contradicts, needed, change) = match verdict {
-            Verdict::Good => (!self.is_healthy(), thresholds.rise, Change::Up),
-            Verdict::Bad => (self.is_healthy(), thresholds.fall, Change::Down),
+            Verdict::Good => (unhealthy, thresholds.rise, Change::Up),
+            Verdict::Bad => (!unhealthy, thresholds.fall, Change::Down),
         };
         if !contradicts {
             self.against.store(0, Ordering::Relaxed);
@@ -110,7 +124,7 @@ impl Health {
 
     /// Good probes were seen, but not yet enough of them.
     pub(in crate::upstream) fn is_rising(&self) -> bool {
-        !self.is_healthy() && self.against.load(Ordering::Relaxed) > 0
+        self.unhealthy.load(Ordering::SeqCst) && self.against.load(Ordering::Relaxed) > 0
     }
 
     /// A connection could not be made; true when that is news.

@@ -2,6 +2,7 @@
 
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
+use http::StatusCode;
 use tokio::time::timeout;
 
 use crate::{
@@ -18,6 +19,8 @@ pub struct Lease {
     upstream: Arc<Upstream>,
     backend: Arc<Backend>,
     lingers: bool,
+    /// The head of the answer was as it should be.
+    is_answered: bool,
 }
 
 impl Lease {
@@ -27,6 +30,7 @@ impl Lease {
             upstream,
             backend,
             lingers: false,
+            is_answered: false,
         }
     }
 
@@ -85,6 +89,29 @@ impl Lease {
     /// Reports that a connection was made, or that the backend answered. Cheap when that is no news.
     pub fn reached(&self) {
         self.upstream.reached(&self.backend);
+    }
+
+    /// Reports the head of an answer. A 5xx speaks against the backend, if the others do better.
+    pub fn answered(&mut self, status: StatusCode) {
+        if status.is_server_error() {
+            self.upstream.answered_badly(&self.backend);
+        } else {
+            self.is_answered = true;
+            self.backend.tally.good();
+        }
+    }
+
+    /// Reports that there was no answer: nothing in time, a reset, or what is no HTTP.
+    pub fn not_answered(&self) {
+        self.upstream.answered_badly(&self.backend);
+    }
+
+    /// Reports that the body of an answer broke off. What lingers may end at any time.
+    pub fn broke_off(&self) {
+        if self.is_answered && !self.lingers {
+            self.backend.tally.not_good();
+            self.upstream.answered_badly(&self.backend);
+        }
     }
 
     /// Reports that the backend is about to end.

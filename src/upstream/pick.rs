@@ -92,9 +92,17 @@ impl Upstream {
         }
         // Another worker may take the last room between the look and the step: then look again.
         for _ in 0..=backends.len() {
-            let Some(backend) = self.balancer.pick(&backends, wanted.client, eligible) else {
+            let Some(mut backend) = self.balancer.pick(&backends, wanted.client, eligible) else {
                 break;
             };
+            if backend.warm_up.sits_out(self.config.slow_start)
+                && self.balancer.spreads()
+                && let Some(other) = self.balancer.pick(&backends, wanted.client, |it| {
+                    !it.warm_up.is_on() && eligible(it)
+                })
+            {
+                backend = other;
+            }
             if let Some(lease) = self.take(backend, tier) {
                 return Ok(lease);
             }

@@ -41,10 +41,26 @@ impl Upstream {
         self.queue.announce();
     }
 
-    /// A backend has other addresses than before.
+    /// A backend has other addresses than before. It has to warm up, unless the whole upstream has just begun.
     pub(in crate::upstream) fn moved(&self, backend: &Backend) {
         self.reached(backend);
         backend.suspected.notify_one();
+        if self
+            .backends()
+            .iter()
+            .any(|it| it.id() != backend.id() && it.health.is_probed())
+        {
+            self.returned(backend);
+        }
+    }
+
+    /// A backend gets requests again that got none for a while.
+    pub(in crate::upstream) fn returned(&self, backend: &Backend) {
+        if !self.config.slow_start.is_zero() {
+            backend.warm_up.begin();
+        }
+        show(backend);
+        self.queue.announce();
     }
 
     /// Takes what a probe found, with the reason.
@@ -67,6 +83,7 @@ impl Upstream {
         match change {
             Change::Up => {
                 tracing::info!(upstream = %self.name, backend = %backend.name(), "backend is healthy");
+                self.returned(backend);
             }
             Change::Down => {
                 tracing::warn!(upstream = %self.name, backend = %backend.name(), %reason, "backend is unhealthy");
@@ -80,4 +97,5 @@ impl Upstream {
 pub(in crate::upstream) fn show(backend: &Backend) {
     backend.metrics().is_up(backend.is_up());
     backend.metrics().is_drained(backend.is_drained());
+    backend.metrics().is_ejected(backend.health.is_ejected());
 }

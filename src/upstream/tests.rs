@@ -13,7 +13,8 @@ use http::StatusCode;
 use super::*;
 use crate::{
     config::upstream::{
-        BackendAddress, Balance, HttpProbe, Limits, Pool, Probe, Retry, Sticky as Mode, Timeout,
+        BackendAddress, Balance, HttpProbe, Limits, Outlier, Pool, Probe, Retry, Sticky as Mode,
+        Timeout,
     },
     upstream::{health::Verdict, lease::Refusal},
 };
@@ -37,6 +38,13 @@ pub(crate) fn upstream(
             rise: 2,
             fall: 3,
         },
+        outlier: Some(Outlier {
+            failures: 0.5,
+            requests: 20,
+            window: Duration::from_secs(10),
+            eject: Duration::from_secs(10),
+        }),
+        slow_start: Duration::from_secs(10),
         retry: Retry {
             budget: 0.2,
             hold: Duration::from_secs(10),
@@ -251,4 +259,45 @@ fn counts_leases_of_many_threads_exactly() {
     });
     assert!(upstream.backends().iter().all(|it| it.in_flight() == 0));
     assert!(refusals.into_inner() < 40_000);
+}
+
+/// How many of 1000 requests the backend at `index` gets.
+fn share(upstream: &Arc<Upstream>, index: usize) -> usize {
+    let lease = |_| upstream.lease(&wanted()).unwrap().backend().id();
+    (0..1000).map(lease).filter(|id| *id == index).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_returns_starts_slowly() {
+    let upstream = three(|_| {});
+    eject(&upstream, 0);
+    for _ in 0..2 {
+        upstream.judge(&upstream.backends()[0], Verdict::Good, &"test");
+    }
+    let before = share(&upstream, 0);
+    assert!((10..80).contains(&before), "{before}");
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let after = share(&upstream, 0);
+    assert!((270..400).contains(&after), "{after}");
+}
+
+#[tokio::test]
+async fn serves_though_every_backend_has_just_returned() {
+    let upstream = three(|_| {});
+    for backend in upstream.backends().iter() {
+        upstream.returned(backend);
+    }
+    assert_eq!(picks(&upstream, &wanted()), [0, 1, 2].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hash_and_a_cookie_know_no_slow_start() {
+    let upstream = three(|config| config.balance = Balance::Hash);
+    let home = upstream.lease(&wanted()).unwrap().backend().id();
+    upstream.returned(&upstream.backends()[home]);
+    assert_eq!(picks(&upstream, &wanted()), [home].into());
+    let upstream = three(|_| {});
+    upstream.returned(&upstream.backends()[1]);
+    let sticks = Wanted::new("192.0.2.1".parse().unwrap(), Some(1));
+    assert_eq!(picks(&upstream, &sticks), [1].into());
 }

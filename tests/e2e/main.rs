@@ -33,6 +33,7 @@ mod backend_tls;
 mod balancing;
 mod drain;
 mod names;
+mod outlier;
 mod pool;
 mod probes;
 mod proxy_protocol;

@@ -39,22 +39,30 @@ impl Drop for Attempt {
     }
 }
 
-/// How an attempt ended that failed for `cause`.
-pub(super) fn outcome(cause: &Cause) -> Outcome {
-    match cause {
+/// How an attempt ended that failed. The backend of `lease` is held to account for it, but not for a used connection
+/// that was closed under the request: that says only that it was idle for long.
+pub(super) fn outcome(lease: &Lease, failure: &Failure) -> Outcome {
+    let outcome = match failure.cause {
         Cause::Backend(_) => Outcome::Reset,
         Cause::HeaderTimeout | Cause::BackendStalled => Outcome::Timeout,
         Cause::Malformed(_) => Outcome::Protocol,
         Cause::Client(_) | Cause::ClientStalled => Outcome::Abandoned,
+    };
+    let was_stale = outcome == Outcome::Reset && failure.reused && !failure.answered;
+    if outcome != Outcome::Abandoned && !was_stale {
+        lease.not_answered();
     }
+    outcome
 }
 
 /// Whether `answer` says that the backend of `lease` is about to end: others are preferred from then on, until it can
-/// be connected to.
-pub(super) fn leaves(lease: &Lease, answer: &Answer) -> bool {
+/// be connected to. Any other answer counts for or against it.
+pub(super) fn is_farewell(lease: &mut Lease, answer: &Answer) -> bool {
     let leaves = replay::is_leaving(answer.head());
     if leaves {
         lease.leaving();
+    } else {
+        lease.answered(answer.head().status);
     }
     leaves
 }

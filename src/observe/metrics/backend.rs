@@ -64,6 +64,8 @@ pub struct BackendMetrics {
     connects: AtomicU64,
     up: AtomicBool,
     drained: AtomicBool,
+    is_ejected: AtomicBool,
+    ejections: AtomicU64,
 }
 
 impl Default for UpstreamMetrics {
@@ -85,6 +87,8 @@ impl Default for BackendMetrics {
             // Up until a probe or a failure says otherwise.
             up: AtomicBool::new(true),
             drained: AtomicBool::new(false),
+            is_ejected: AtomicBool::new(false),
+            ejections: AtomicU64::new(0),
         }
     }
 }
@@ -116,6 +120,16 @@ impl BackendMetrics {
     /// Whether the operator took it out of service.
     pub fn is_drained(&self, drained: bool) {
         self.drained.store(drained, Relaxed);
+    }
+
+    /// It is spared as an outlier from now on.
+    pub fn ejected(&self) {
+        self.ejections.fetch_add(1, Relaxed);
+    }
+
+    /// Whether it is spared as an outlier.
+    pub fn is_ejected(&self, ejected: bool) {
+        self.is_ejected.store(ejected, Relaxed);
     }
 
     /// A new connection was made.
@@ -180,6 +194,18 @@ impl Families for BackendMetrics {
             "backend_drained",
             "1 when the operator took the backend out of service",
             backends().map(|(labels, counts)| (labels, i64::from(counts.drained.load(Relaxed)))),
+        )?;
+        gauges(
+            encoder,
+            "backend_ejected",
+            "1 while the backend is spared because its answers were far worse than those of others",
+            backends().map(|(labels, counts)| (labels, i64::from(counts.is_ejected.load(Relaxed)))),
+        )?;
+        counters(
+            encoder,
+            "backend_ejections",
+            "Times the backend was spared as an outlier",
+            backends().map(|(labels, counts)| (labels, counts.ejections.load(Relaxed))),
         )?;
         gauges(
             encoder,

@@ -144,7 +144,9 @@ impl http_body::Body for ResponseBody {
             Ok(Piece::End | Piece::More) => Poll::Ready(None),
             Err(error) => {
                 self.exchange = None;
-                self.home = None;
+                if let Some(home) = self.home.take() {
+                    home.lease.broke_off();
+                }
                 Poll::Ready(Some(Err(error)))
             }
         }
