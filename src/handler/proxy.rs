@@ -361,12 +361,16 @@ impl Proxy {
             cause = ?failure.cause,
             "sending the request again"
         );
-        // A used connection that died says little about the backend; a fresh one that died says
-        // that another should be asked. Either way the pool is not trusted a second time.
-        if failure.reused {
-            pending.demand = Demand::None;
-        } else {
+        if !failure.reused {
             pending.wanted.tried.insert(lease.backend().id());
+            return;
+        }
+        // The pool is not trusted a second time. A used connection that died may have been idle for too long, or its
+        // backend may be gone: another one is asked if that costs no wait and no session.
+        pending.demand = Demand::None;
+        let id = lease.backend().id();
+        if pending.wanted.sticky == Some(id) || !self.is_another_ready(pending, lease) {
+            pending.wanted.tried.remove(id);
         }
     }
 }

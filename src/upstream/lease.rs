@@ -178,6 +178,15 @@ impl Tried {
         }
     }
 
+    /// Takes a backend out again.
+    pub fn remove(&mut self, id: usize) {
+        if id < 64 {
+            self.low &= !(1 << id);
+        } else {
+            self.high.retain(|it| *it != id);
+        }
+    }
+
     /// Whether a backend is in it.
     pub fn contains(&self, id: usize) -> bool {
         if id < 64 {
@@ -238,6 +247,10 @@ mod tests {
         for index in [1, 62, 65, 199] {
             assert!(!tried.contains(index));
         }
+        tried.remove(63);
+        tried.remove(200);
+        assert!(tried.contains(0) && tried.contains(64));
+        assert!(!tried.contains(63) && !tried.contains(200));
         tried.clear();
         assert!(tried.is_empty());
     }

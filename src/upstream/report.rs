@@ -20,7 +20,9 @@ impl Upstream {
 
     /// A request found no connection to a backend.
     pub(in crate::upstream) fn unreachable(&self, backend: &Backend, error: &io::Error) {
-        self.cool(backend, error);
+        if self.cool(backend) {
+            tracing::warn!(upstream = %self.name, backend = %backend.name(), %error, "cannot connect to backend");
+        }
         backend.suspected.notify_one();
     }
 
@@ -33,12 +35,12 @@ impl Upstream {
         self.queue.announce();
     }
 
-    pub(in crate::upstream) fn cool(&self, backend: &Backend, error: &io::Error) {
-        if backend.health.unreachable() {
-            tracing::debug!(upstream = %self.name, backend = %backend.name(), %error, "cannot connect to backend");
-        }
+    /// Others are preferred for a moment; true when that is news.
+    pub(in crate::upstream) fn cool(&self, backend: &Backend) -> bool {
+        let is_news = backend.health.unreachable();
         backend.origin().lost.notify_one();
         self.queue.announce();
+        is_news
     }
 
     /// A backend has other addresses than before. It has to warm up, unless the whole upstream has just begun.

@@ -157,3 +157,51 @@ async fn a_backend_that_is_well_again_gets_its_share() {
     let share = restarting.requests().len() - before;
     assert!((9..=11).contains(&share), "{share} of 20");
 }
+
+/// Answers the first request of each connection, and hangs up at the second.
+async fn tired() -> Backend {
+    Backend::scripted(|mut conn| async move {
+        conn.head().await;
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntired")
+            .await?;
+        conn.head().await;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_request_on_a_connection_that_died_goes_to_another_backend() {
+    let (tired, well) = (tired().await, Backend::echo().await);
+    let proxy = Setup::to(&[&tired, &well])
+        .threads(1)
+        .upstream("balance = \"round_robin\"")
+        .start()
+        .await;
+    for _ in 0..3 {
+        assert_eq!(proxy.get("/").await.status, 200);
+    }
+    let stale = &["reason=\"stale_connection\""];
+    assert!((proxy.metric("portcullis_retries_total", stale).await - 1.0).abs() < 0.1);
+    assert_eq!((tired.connections(), well.requests().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_session_stays_with_its_backend_when_a_connection_died() {
+    let (tired, well) = (tired().await, Backend::echo().await);
+    let proxy = Setup::to(&[&tired, &well])
+        .threads(1)
+        .upstream("sticky = \"cookie\"\nbalance = \"round_robin\"")
+        .start()
+        .await;
+    let first = proxy.get("/").await;
+    assert_eq!(first.text(), "tired");
+    let cookie = first.header("set-cookie").split(';').next().unwrap();
+    let second = proxy
+        .request("GET", "/")
+        .header("cookie", cookie)
+        .send()
+        .await;
+    assert_eq!(second.text(), "tired");
+    assert_eq!((tired.connections(), well.requests().len()), (2, 0));
+}

@@ -108,8 +108,9 @@ async fn watch(upstream: Arc<Upstream>, backend: Arc<Backend>, connect: Arc<dyn 
         match check(&upstream, &backend, &*connect).await {
             Ok(()) => upstream.judge(&backend, Verdict::Good, &"as expected"),
             Err(fault) => {
-                if let Fault::Connect(error) = &fault {
-                    upstream.cool(&backend, error);
+                // The log hears of it when the state changes.
+                if matches!(fault, Fault::Connect(_)) {
+                    upstream.cool(&backend);
                 }
                 upstream.judge(&backend, Verdict::Bad, &fault);
             }
