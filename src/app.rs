@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
 use crate::{
     admin,
@@ -20,8 +20,9 @@ use crate::{
         workers::Workers,
     },
     config::{self, Config, diagnostic::Report},
+    message::notice::Notice,
     observe::{Overrides, ProgramLog, log_file::LogFile, metrics::Metrics},
-    server::{bind, drain::Stage},
+    server::{bind, drain::Stage, worker::Ending},
     snapshot::{Live, build::Shared},
 };
 
@@ -98,6 +99,8 @@ struct App<'a> {
     listeners: Listeners,
     workers: Workers,
     stage: watch::Sender<Stage>,
+    /// What all tunnels heed.
+    notice: Arc<Notice>,
     access_log: LogFile,
     admin: Option<Admin>,
 }
@@ -136,7 +139,12 @@ impl<'a> App<'a> {
         shared.announce(&snapshot);
         let live = Arc::new(Live::new(snapshot));
         let (stage, stages) = watch::channel(Stage::Serving);
-        let workers = Workers::spawn(&live, &metrics, &stages)?;
+        let notice = Arc::new(Notice::default());
+        let ending = Ending {
+            stages: stages.clone(),
+            notice: notice.clone(),
+        };
+        let workers = Workers::spawn(&live, &metrics, &ending)?;
         listeners.give_to(&workers);
         let state = Arc::new(state::State::new(live.clone(), stages));
         let admin = admin
@@ -151,6 +159,7 @@ impl<'a> App<'a> {
             listeners,
             workers,
             stage,
+            notice,
             access_log,
             admin,
         })
@@ -194,10 +203,12 @@ impl<'a> App<'a> {
     async fn drain(mut self, signals: &mut Signals) {
         let timeout = self.live.load().config().server.drain_timeout;
         tracing::info!(timeout_s = timeout.as_secs(), "draining");
+        let deadline = Instant::now() + timeout;
         self.stage.send_replace(Stage::Draining);
+        self.notice.give(deadline);
         self.refresh.abort();
         self.listeners.close();
-        let deadline = tokio::time::sleep(timeout);
+        let deadline = tokio::time::sleep_until(deadline);
         tokio::pin!(deadline);
         loop {
             tokio::select! {

@@ -10,6 +10,7 @@ pub mod error;
 pub mod forwarded;
 pub mod hop_by_hop;
 pub mod host;
+pub mod notice;
 pub mod path;
 pub mod text;
 

@@ -2,14 +2,13 @@
 
 use std::{io, sync::Arc, thread};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::{
     observe::metrics::Metrics,
     server::{
-        drain::Stage,
         handover,
-        worker::{self, Listen},
+        worker::{self, Ending, Listen},
     },
     snapshot::Live,
 };
@@ -23,9 +22,9 @@ pub struct Workers {
 }
 
 /// Says on `Drop` that a thread has ended, also by a panic.
-struct Ending(mpsc::UnboundedSender<()>);
+struct Gone(mpsc::UnboundedSender<()>);
 
-impl Drop for Ending {
+impl Drop for Gone {
     fn drop(&mut self) {
         // Nobody listens any more when the process is being left.
         let _ = self.0.send(());
@@ -37,24 +36,20 @@ impl Workers {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn spawn(
-        live: &Arc<Live>,
-        metrics: &Arc<Metrics>,
-        stages: &watch::Receiver<Stage>,
-    ) -> io::Result<Self> {
+    pub fn spawn(live: &Arc<Live>, metrics: &Arc<Metrics>, end: &Ending) -> io::Result<Self> {
         let count = live.load().config().server.threads;
-        let (ending, ended) = mpsc::unbounded_channel();
+        let (gone, ended) = mpsc::unbounded_channel();
         let mut inboxes = Vec::with_capacity(count);
         for (index, seat) in handover::seats(count).into_iter().enumerate() {
             let (inbox, listens) = mpsc::unbounded_channel();
             let (live, metrics) = (live.clone(), metrics.clone());
-            let stages = stages.clone();
-            let ending = Ending(ending.clone());
+            let end = end.clone();
+            let gone = Gone(gone.clone());
             thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
-                    let _ending = ending;
-                    if let Err(error) = worker::run(seat, live, metrics, stages, listens) {
+                    let _gone = gone;
+                    if let Err(error) = worker::run(seat, live, metrics, end, listens) {
                         tracing::error!(worker = index, %error, "a worker cannot run");
                     }
                 })?;

@@ -1,7 +1,8 @@
 //! WebSocket: the upgrade on both sides, then bytes.
 //!
 //! Only `websocket` is upgraded, and only when the backend says 101. The relay is left in the
-//! request's context as a future; the worker runs it, counts it and ends it.
+//! request's context; the worker runs it, counts it and ends it. It heeds two notices: that of the process and that
+//! of its backend.
 
 use std::{rc::Rc, time::Duration};
 
@@ -10,11 +11,13 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use crate::{
-    message::context::RequestContext,
+    message::{context::RequestContext, notice::Heed},
     upstream::{client::Connection, lease::Lease},
 };
 
 pub mod extended;
+pub mod frames;
+mod moment;
 pub mod tunnel;
 
 /// What `Upgrade` says.
@@ -37,7 +40,8 @@ pub fn join(
     let request_id = context.request_id.get().cloned();
     // Over HTTP/2 the connection is in use for as long.
     let connection = context.connection.clone();
-    let relay = async move {
+    let notice_of_backend = lease.backend().notice().heed();
+    let relay = async move |notice: Heed| {
         let client = match client.await {
             Ok(client) => TokioIo::new(client),
             Err(error) => {
@@ -45,10 +49,19 @@ pub fn join(
                 return 0;
             }
         };
-        let (end, bytes) = tunnel::relay(client, backend.stream, backend.buffer, idle).await;
+        let (end, bytes) = tunnel::relay(
+            client,
+            backend.stream,
+            backend.buffer,
+            idle,
+            moment::come(notice, notice_of_backend),
+        )
+        .await;
         tracing::debug!(?request_id, ?end, "tunnel closed");
         drop((lease, connection));
         bytes
     };
-    context.tunnel.replace(Some(Box::pin(relay)));
+    context
+        .tunnel
+        .replace(Some(Box::new(|notice| Box::pin(relay(notice)))));
 }

@@ -12,7 +12,7 @@ use std::{
 use http::{HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
-use crate::message::host::Host;
+use crate::message::{host::Host, notice::Heed};
 
 /// One accepted connection.
 #[derive(Debug, Clone)]
@@ -134,8 +134,11 @@ impl Flow {
     }
 }
 
+/// Makes the relay of an upgraded connection, which heeds the notice that its worker gives.
+pub type Tunnel = Box<dyn FnOnce(Heed) -> Relay>;
+
 /// The relay of an upgraded connection; gives the bytes that went to the client.
-pub type Tunnel = Pin<Box<dyn Future<Output = u64>>>;
+pub type Relay = Pin<Box<dyn Future<Output = u64>>>;
 
 impl std::fmt::Debug for RequestContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

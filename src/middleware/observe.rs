@@ -23,7 +23,7 @@ use crate::{
     message::{
         Call, Response,
         body::{End, Watch},
-        context::{RequestContext, Tunnel},
+        context::{Relay, RequestContext},
         error::ErrorKind,
     },
     observe::{
@@ -145,15 +145,17 @@ impl Exchange {
         if let Some(tunnel) = tunnel {
             self.expected = Some(0);
             let context = self.context.clone();
-            context.tunnel.replace(Some(Box::pin(self.follow(tunnel))));
+            context.tunnel.replace(Some(Box::new(|notice| {
+                Box::pin(self.follow(tunnel(notice)))
+            })));
             return response;
         }
         self.expected = expected_length(&self.context.method, &response);
         response.map(|body| body.watched(Rc::new(self)))
     }
 
-    async fn follow(self, tunnel: Tunnel) -> u64 {
-        let bytes = tunnel.await;
+    async fn follow(self, relay: Relay) -> u64 {
+        let bytes = relay.await;
         self.bytes.set(bytes);
         bytes
     }

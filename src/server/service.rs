@@ -222,8 +222,9 @@ impl Future for Served {
             } = &*self.requests.0;
             marks.upgraded();
             let open = (open.clone(), OpenTunnel::count(worker.metrics.clone()));
+            let relay = tunnel(worker.notice.heed());
             worker.spawn(async move {
-                tunnel.await;
+                relay.await;
                 drop(open);
             });
         }

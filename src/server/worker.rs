@@ -8,6 +8,7 @@ use tokio::{
 };
 
 use crate::{
+    message::notice::Notice,
     observe::metrics::{Metrics, listener::Protocol, worker::WorkerMetrics},
     server::{
         drain::{Drain, Stage},
@@ -35,6 +36,15 @@ pub struct Listen {
     pub closed: watch::Receiver<()>,
 }
 
+/// How a worker hears of the end of the process.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// How far it has come.
+    pub stages: watch::Receiver<Stage>,
+    /// For its tunnels.
+    pub notice: Arc<Notice>,
+}
+
 /// State that the connections of one worker share.
 #[derive(Debug)]
 pub struct Worker {
@@ -46,6 +56,8 @@ pub struct Worker {
     pub counts: Arc<WorkerMetrics>,
     /// Whether to finish.
     pub drain: Drain,
+    /// What its tunnels heed.
+    pub notice: Arc<Notice>,
     /// Its connections that are in use.
     pub activity: Activity,
     /// Whom it may give connections to.
@@ -90,14 +102,14 @@ pub fn run(
     seat: Seat,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
-    stages: watch::Receiver<Stage>,
+    ending: Ending,
     commands: mpsc::UnboundedReceiver<Listen>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let tasks = LocalSet::new();
-    runtime.block_on(tasks.run_until(work(seat, live, metrics, stages, commands)));
+    runtime.block_on(tasks.run_until(work(seat, live, metrics, ending, commands)));
     Ok(())
 }
 
@@ -105,19 +117,21 @@ async fn work(
     seat: Seat,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
-    mut stages: watch::Receiver<Stage>,
+    ending: Ending,
     mut commands: mpsc::UnboundedReceiver<Listen>,
 ) {
     let (alive, mut all_gone) = mpsc::channel(1);
     let drain = Drain::default();
     let services = RefCell::new(Rc::new(Services::new(live.load())));
     let Seat { mut inbox, others } = seat;
+    let Ending { mut stages, notice } = ending;
     let index = others.own();
     let worker = Rc::new(Worker {
         index,
         counts: metrics.worker(index),
         metrics,
         drain: drain.clone(),
+        notice,
         activity: Activity::new(others.loads().clone(), index),
         others,
         live,

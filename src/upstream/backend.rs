@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::{
     config::upstream::BackendAddress,
+    message::notice::Notice,
     observe::metrics::{Metrics, backend::BackendMetrics},
     upstream::{
         balancer::hash, health::Health, outlier::Tally, pool::Pool, sticky::Cookie, warm_up::WarmUp,
@@ -37,6 +38,7 @@ pub struct Backend {
     /// One per worker: a lock that nobody else wants is free.
     pools: Box<[Mutex<Pool>]>,
     metrics: Arc<BackendMetrics>,
+    notice: Notice,
     addresses: ArcSwap<Vec<SocketAddr>>,
     drained: AtomicBool,
     pub(in crate::upstream) health: Health,
@@ -86,6 +88,7 @@ impl Backend {
             pools: (0..workers).map(|_| Mutex::default()).collect(),
             metrics: Arc::default(),
             drained: AtomicBool::new(false),
+            notice: Notice::default(),
             health: Health::new(),
             tally: Tally::default(),
             warm_up: WarmUp::new(),
@@ -108,6 +111,11 @@ impl Backend {
     /// Its counters.
     pub fn metrics(&self) -> &Arc<BackendMetrics> {
         &self.metrics
+    }
+
+    /// What its tunnels heed.
+    pub fn notice(&self) -> &Notice {
+        &self.notice
     }
 
     /// Lets `act` on the idle connections of one worker, and counts how many there are then.

@@ -30,6 +30,7 @@ pub(crate) mod frames;
 pub(crate) mod lines;
 pub(crate) mod nest;
 pub(crate) mod node;
+pub(crate) mod peer;
 pub(crate) mod pki;
 pub(crate) mod raw;
 pub(crate) mod scripted;

@@ -41,6 +41,7 @@ mod replay;
 mod sticky;
 
 mod websocket;
+mod websocket_drain;
 mod websocket_h2;
 
 mod hostile;

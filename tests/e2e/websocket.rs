@@ -15,9 +15,9 @@ use crate::harness::{
     setup::Setup,
 };
 
-type Socket = WebSocketStream<Box<dyn Stream>>;
+pub(crate) type Socket = WebSocketStream<Box<dyn Stream>>;
 
-async fn connect(proxy: &Proxy) -> Socket {
+pub(crate) async fn connect(proxy: &Proxy) -> Socket {
     let stream = proxy.raw().await.into_stream();
     let (socket, response) = tokio_tungstenite::client_async(format!("wss://{HOST}/ws"), stream)
         .await
@@ -37,7 +37,7 @@ async fn says(socket: &mut Socket, text: &str) {
     assert_eq!(answer, Message::text(text));
 }
 
-const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+pub(crate) const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[tokio::test]

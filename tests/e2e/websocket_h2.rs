@@ -20,9 +20,9 @@ use crate::harness::{
     setup::Setup,
 };
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-fn connect(proxy: &Proxy, path: &str) -> Request {
+pub(crate) fn connect(proxy: &Proxy, path: &str) -> Request {
     proxy
         .request("CONNECT", path)
         .protocol("websocket")
@@ -36,7 +36,7 @@ async fn session(proxy: &Proxy) -> Session {
     session
 }
 
-async fn open(session: &mut Session, request: Request) -> Socket {
+pub(crate) async fn open(session: &mut Session, request: Request) -> Socket {
     let response = session.try_open(request).await.unwrap();
     assert_eq!(response.status(), 200);
     for name in ["sec-websocket-accept", "upgrade", "connection"] {

@@ -16,6 +16,7 @@ use crate::{
     message::{
         body::{Body, BodyError},
         context::ConnectionInfo,
+        notice::Notice,
     },
     observe::{log_file::LogFile, metrics::Metrics},
 };
@@ -316,17 +317,20 @@ async fn records_500_when_the_handling_panics() {
 async fn records_an_upgrade_when_its_tunnel_has_ended() {
     let bench = Bench::new();
     let mut service = bench.serves(|call| {
-        call.context.tunnel.replace(Some(Box::pin(async {
+        let relay = async {
             tokio::time::sleep(Duration::from_mins(1)).await;
             12
-        })));
+        };
+        call.context
+            .tunnel
+            .replace(Some(Box::new(|_| Box::pin(relay))));
         answer(101, Body::empty())
     });
     let call = call(Method::GET);
     let context = call.context.clone();
     drop(service.call(call).await.unwrap());
     let tunnel = context.tunnel.take().unwrap();
-    assert_eq!(tunnel.await, 12);
+    assert_eq!(tunnel(Notice::default().heed()).await, 12);
     let (lines, _) = bench.end();
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["status"], 101);
