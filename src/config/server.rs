@@ -35,7 +35,7 @@ pub struct Server {
     pub head_limit: usize,
     /// How long a client may stall while it sends a body or takes a response.
     pub stall_timeout: Duration,
-    /// How long a WebSocket tunnel may carry no byte.
+    /// How long a WebSocket tunnel, or an event stream of a backend, may carry no byte.
     pub tunnel_timeout: Duration,
 }
 

@@ -288,6 +288,8 @@ impl Proxy {
                 let (mut response, life) = self.respond(&pending, &lease, head);
                 if is_event_stream_type(response.headers()) {
                     lease.linger();
+                    // It has as little to say as a tunnel.
+                    body.allow_silence(self.tunnel_timeout);
                 }
                 body.hold(lease, worker, life);
                 *response.body_mut() = Body::boxed(body);

@@ -85,6 +85,47 @@ async fn event_streams_are_exempt_from_the_header_timeout() {
 }
 
 #[tokio::test]
+async fn an_event_stream_may_be_as_silent_as_a_tunnel() {
+    for (kind, is_whole) in [("text/event-stream", true), ("text/plain", false)] {
+        let backend = Backend::scripted(move |mut conn| async move {
+            conn.head().await;
+            conn.write(&format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 12\r\n\r\nfirst;"
+            ))
+            .await?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            conn.write("second").await
+        })
+        .await;
+        let proxy = Setup::to(&[&backend])
+            .server("tunnel_timeout = \"10s\"")
+            .upstream("timeout = { idle = \"300ms\" }")
+            .start()
+            .await;
+        let reply = Reply::read(proxy.get_open("/").await).await;
+        assert_eq!(reply.is_ok(), is_whole, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_stream_that_is_silent_for_longer_ends() {
+    let backend = Backend::scripted(|mut conn| async move {
+        conn.head().await;
+        conn.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hello\n\n")
+            .await?;
+        conn.closed().await;
+        Ok(())
+    })
+    .await;
+    let proxy = Setup::to(&[&backend])
+        .server("tunnel_timeout = \"300ms\"")
+        .start()
+        .await;
+    let reply = timeout(PATIENCE, Reply::read(proxy.get_open("/").await)).await;
+    assert!(reply.expect("a silent event stream stays open").is_err());
+}
+
+#[tokio::test]
 async fn a_client_that_resets_its_stream_cancels_the_backends_request() {
     let (backend, next) = events().await;
     let proxy = Setup::to(&[&backend]).start().await;

@@ -66,6 +66,13 @@ impl ResponseBody {
         });
     }
 
+    /// Lets the backend be silent for `time` between two pieces.
+    pub fn allow_silence(&mut self, time: Duration) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.idle = time;
+        }
+    }
+
     /// The end: the connection goes home if it can carry another request.
     fn finish(&mut self) {
         let Some(Home {
