@@ -18,4 +18,5 @@ mod pulse;
 pub mod service;
 pub mod stream;
 mod timer;
+mod unread;
 pub mod worker;

@@ -13,12 +13,16 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::message::context::RequestContext;
+
 /// A request or response body.
 pub struct Body {
     kind: Kind,
     /// Bytes that may still come; `None` is unlimited.
     limit: Option<u64>,
     watch: Option<Rc<dyn Watch>>,
+    /// Who is left what was not read of it.
+    heir: Option<Rc<RequestContext>>,
 }
 
 enum Kind {
@@ -137,6 +141,16 @@ impl Body {
         body
     }
 
+    /// The same body. If it is dropped before its end, what was not read of it is left in `context`: a stream of
+    /// HTTP/2 is reset when nobody has its body any more.
+    #[must_use]
+    pub fn left_to(mut self, context: &Rc<RequestContext>) -> Self {
+        if matches!(self.kind, Kind::Incoming(_)) {
+            self.heir = Some(context.clone());
+        }
+        self
+    }
+
     /// Bytes of a body that is complete in memory.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.kind {
@@ -150,6 +164,7 @@ impl Body {
             kind,
             limit: None,
             watch: None,
+            heir: None,
         }
     }
 
@@ -184,7 +199,12 @@ impl Body {
     }
 
     fn end(&mut self, end: End) {
-        self.kind = Kind::Empty;
+        let kind = std::mem::replace(&mut self.kind, Kind::Empty);
+        if let (Kind::Incoming(body), Some(heir)) = (kind, self.heir.take())
+            && !http_body::Body::is_end_stream(&body)
+        {
+            heir.unread.replace(Some(body));
+        }
         if let Some(watch) = self.watch.take() {
             watch.ended(end);
         }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Uri, Version};
+use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::message::{host::Host, notice::Heed};
@@ -105,6 +106,8 @@ pub struct RequestContext {
     pub error: Cell<Option<&'static str>>,
     /// How the response leaves.
     pub flow: Flow,
+    /// What was not read of the body, where somebody may want it.
+    pub unread: RefCell<Option<Incoming>>,
     /// What goes on after a 101, left by the handler for the worker to run.
     pub tunnel: RefCell<Option<Tunnel>>,
 }
@@ -186,6 +189,7 @@ impl RequestContext {
             first_byte_time: Cell::new(None),
             error: Cell::new(None),
             flow: Flow::default(),
+            unread: RefCell::new(None),
             tunnel: RefCell::new(None),
         }
     }

@@ -161,8 +161,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
 
 /// How long a client that still sends its request may hear why it is not wanted, and how much it
 /// may send meanwhile.
-const FAREWELL: Duration = Duration::from_secs(5);
-const FAREWELL_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+pub(super) const FAREWELL_BYTES: usize = 16 * 1024 * 1024;
 
 /// The end of a connection whose client still sends: what comes is read and dropped. Closing over
 /// unread bytes resets the connection, and the reset would overtake the answer.

@@ -116,7 +116,7 @@ impl Requests {
     }
 
     /// What hyper lets through and no backend should see.
-    fn screen(&self, request: &Request<Body>) -> Result<(), ErrorKind> {
+    fn screen(&self, request: &Request<Incoming>) -> Result<(), ErrorKind> {
         if request.method() == Method::CONNECT && !extended::is_asked_by(request) {
             return Err(ErrorKind::Method(
                 "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
@@ -147,7 +147,6 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     type Future = Served;
 
     fn call(&self, request: Request<Incoming>) -> Served {
-        let request = request.map(Body::from);
         self.0.count.set(self.count() + 1);
         self.0.open.touch();
         let host = self
@@ -159,6 +158,10 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             &request,
             known,
         ));
+        let request = request.map(|body| match context.version {
+            Version::HTTP_2 => Body::from(body).left_to(&context),
+            _ => Body::from(body),
+        });
         let call = Call {
             request,
             context: context.clone(),

@@ -1,4 +1,4 @@
-//! An HTTP/2 stream that may not stall while its client takes a response.
+//! An HTTP/2 stream that may not stall while its client takes a response, and that reads off what nobody wanted.
 //!
 //! A client that never opens a stream's window takes nothing, though its connection lives and no
 //! write waits. hyper does not ask for more of the body then, so nothing behind it would notice
@@ -15,7 +15,10 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use crate::message::context::RequestContext;
+use crate::{
+    message::context::RequestContext,
+    server::unread::{Places, Unread},
+};
 
 /// Where the stream that runs leaves its request once it is answered. The streams of a connection
 /// share it: they run one at a time.
@@ -30,11 +33,15 @@ impl Answered {
 }
 
 pin_project! {
-    /// A stream that ends when its client has taken nothing for a while.
+    /// A stream that ends when its client has taken nothing for a while, and else after the rest of its request.
     #[derive(Debug)]
     pub struct Unstalled<F> {
+        // `None` when it has sent its answer.
         #[pin]
-        stream: F,
+        stream: Option<F>,
+        // Boxed: it is rare, and every stream has room for it.
+        unread: Option<Box<Unread>>,
+        places: Places,
         answered: Answered,
         request: Option<Rc<RequestContext>>,
         wait: Wait,
@@ -45,9 +52,11 @@ pin_project! {
 impl<F> Unstalled<F> {
     /// `stream`, whose client must take something every `limit` once `answered` says that there is
     /// something to take.
-    pub fn new(stream: F, answered: Answered, limit: Duration) -> Self {
+    pub(super) fn new(stream: F, answered: Answered, places: Places, limit: Duration) -> Self {
         Self {
-            stream,
+            stream: Some(stream),
+            unread: None,
+            places,
             answered,
             request: None,
             wait: Wait::default(),
@@ -60,19 +69,28 @@ impl<F: Future> Future for Unstalled<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        let polled = this.stream.poll(cx);
-        // In any case, so that it is not taken for the next stream's.
-        let answered = this.answered.0.take();
-        if polled.is_ready() {
-            return Poll::Ready(());
+        let mut this = self.project();
+        if let Some(stream) = this.stream.as_mut().as_pin_mut() {
+            let polled = stream.poll(cx);
+            // In any case, so that it is not taken for the next stream's.
+            let answered = this.answered.0.take();
+            if answered.is_some() {
+                *this.request = answered;
+            }
+            if polled.is_pending() {
+                let request = this.request.as_ref();
+                let untaken = request.and_then(|request| request.flow.untaken());
+                return this.wait.poll(cx, untaken, *this.limit);
+            }
+            // The answer may still have had the body.
+            this.stream.set(None);
+            let rest = this.request.take().and_then(|it| it.unread.take());
+            *this.unread = rest.and_then(|body| Unread::new(body, this.places).map(Box::new));
         }
-        if answered.is_some() {
-            *this.request = answered;
+        match this.unread {
+            Some(unread) => unread.poll(cx),
+            None => Poll::Ready(()),
         }
-        let request = this.request.as_ref();
-        let untaken = request.and_then(|request| request.flow.untaken());
-        this.wait.poll(cx, untaken, *this.limit)
     }
 }
 

@@ -24,6 +24,7 @@ mod seed;
 mod bodies;
 mod forwarding;
 mod proxy;
+mod refusals;
 mod streaming;
 
 mod idle;

@@ -10,6 +10,7 @@ use crate::server::{
     connection::{FIRST_REQUEST, ended},
     service::Requests,
     stream::{Answered, Unstalled},
+    unread::Places,
 };
 
 /// Requests at once on one connection; browsers use about 100.
@@ -43,6 +44,7 @@ where
     let (_, head_limit) = requests.head_bounds();
     let tasks = LocalTasks {
         answered: requests.answered().clone(),
+        places: Places::default(),
         stall_timeout,
     };
     let connection = Builder::new(tasks)
@@ -106,6 +108,7 @@ async fn quiet(requests: &Requests, time: Duration) {
 #[derive(Debug, Clone)]
 struct LocalTasks {
     answered: Answered,
+    places: Places,
     stall_timeout: Duration,
 }
 
@@ -115,7 +118,8 @@ where
 {
     fn execute(&self, future: F) {
         // Ends with its connection: hyper resets the streams of a connection that is gone.
-        let answered = self.answered.clone();
-        tokio::task::spawn_local(Unstalled::new(future, answered, self.stall_timeout));
+        let (answered, places) = (self.answered.clone(), self.places.clone());
+        let stream = Unstalled::new(future, answered, places, self.stall_timeout);
+        tokio::task::spawn_local(stream);
     }
 }
