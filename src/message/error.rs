@@ -49,6 +49,8 @@ pub enum ErrorKind {
     NoBackend(Duration),
     /// Every backend and the waiting room are full.
     Overloaded(Duration),
+    /// The listener has as many connections and tunnels as it may have.
+    NoPlace(Duration),
     /// The backend did not answer in time.
     BackendTimeout,
     /// The backend broke off before its answer.
@@ -90,7 +92,9 @@ impl ErrorKind {
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Precondition => StatusCode::PRECONDITION_FAILED,
             Self::Range(_) => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::NoBackend(_) | Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoBackend(_) | Self::Overloaded(_) | Self::NoPlace(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::BackendReset | Self::BackendProtocol(_) => StatusCode::BAD_GATEWAY,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -113,6 +117,9 @@ impl ErrorKind {
             Self::Range(_) => "the requested range cannot be served",
             Self::NoBackend(_) => "the application is not available",
             Self::Overloaded(_) => "the application is busy, try again later",
+            Self::NoPlace(_) => {
+                "there are too many connections for another WebSocket, try again later"
+            }
             Self::BackendTimeout => "the application did not answer in time",
             Self::BackendReset => "the application closed the connection before it answered",
             Self::BackendProtocol(_) => "the application sent an answer that is not valid HTTP",
@@ -137,6 +144,7 @@ impl ErrorKind {
             Self::Range(_) => "range",
             Self::NoBackend(_) => "no_backend",
             Self::Overloaded(_) => "overloaded",
+            Self::NoPlace(_) => "no_place",
             Self::BackendTimeout => "backend_timeout",
             Self::BackendReset => "backend_reset",
             Self::BackendProtocol(_) => "backend_protocol",
@@ -148,9 +156,10 @@ impl ErrorKind {
     /// Value of `Retry-After`, where the answer has one.
     pub fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::RateLimited(after) | Self::NoBackend(after) | Self::Overloaded(after) => {
-                Some(after)
-            }
+            Self::RateLimited(after)
+            | Self::NoBackend(after)
+            | Self::Overloaded(after)
+            | Self::NoPlace(after) => Some(after),
             Self::BadRequest(_)
             | Self::NoSite
             | Self::NoRoute

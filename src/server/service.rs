@@ -26,12 +26,16 @@ use crate::{
     observe::metrics::{Metrics, listener::ListenerMetrics},
     server::{
         framing::Marks,
+        gate::Permit,
         listener::{Listener, OpenConnection},
         stream::Answered,
         worker::Worker,
     },
     snapshot::services::Answering,
 };
+
+/// What `Retry-After` says when there is no place for another tunnel: tunnels come and go all the time.
+const COME_BACK: Duration = Duration::from_secs(5);
 
 /// The requests of one connection.
 #[derive(Debug, Clone)]
@@ -115,6 +119,16 @@ impl Requests {
         (server.head_timeout, server.head_limit)
     }
 
+    /// The place that a tunnel of HTTP/2 takes, asked for before its backend is. A connection has one of its own,
+    /// which over HTTP/1.1 is the tunnel's, but over HTTP/2 it would be that of a hundred tunnels.
+    fn place(&self, request: &Request<Incoming>) -> Result<Option<Permit>, ErrorKind> {
+        if !extended::is_asked_by(request) {
+            return Ok(None);
+        }
+        let place = self.0.listener.gate.try_enter();
+        place.map(Some).ok_or(ErrorKind::NoPlace(COME_BACK))
+    }
+
     /// What hyper lets through and no backend should see.
     fn screen(&self, request: &Request<Incoming>) -> Result<(), ErrorKind> {
         if request.method() == Method::CONNECT && !extended::is_asked_by(request) {
@@ -153,6 +167,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             .screen(&request)
             .and_then(|()| self.0.host.of(request.uri(), request.headers()));
         let known = host.as_ref().ok().cloned();
+        let place = host.and_then(|_| self.place(&request));
         let context = Rc::new(RequestContext::new(
             self.0.connection.clone(),
             &request,
@@ -167,14 +182,19 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             context: context.clone(),
         };
         let services = self.0.worker.services();
-        let answering = match host {
-            Err(fault) => services.refuse(fault, call),
-            Ok(_) if self.0.listener.tls => services.answer(self.0.listener.address, call),
-            Ok(_) => services.redirect_to_https(call),
+        let (place, fault) = match place {
+            Ok(place) => (place, None),
+            Err(fault) => (None, Some(fault)),
+        };
+        let answering = match fault {
+            Some(fault) => services.refuse(fault, call),
+            None if self.0.listener.tls => services.answer(self.0.listener.address, call),
+            None => services.redirect_to_https(call),
         };
         Served {
             answering,
             context,
+            place,
             requests: self.clone(),
         }
     }
@@ -200,6 +220,8 @@ impl Drop for OpenTunnel {
 pub struct Served {
     answering: Answering,
     context: Rc<RequestContext>,
+    /// Given back when no tunnel comes of it.
+    place: Option<Permit>,
     requests: Requests,
 }
 
@@ -216,6 +238,7 @@ impl Future for Served {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(Pin::new(&mut self.answering).poll(cx));
+        let place = self.place.take();
         if let Some(tunnel) = self.context.tunnel.take() {
             let Shared {
                 worker,
@@ -224,7 +247,11 @@ impl Future for Served {
                 ..
             } = &*self.requests.0;
             marks.upgraded();
-            let open = (open.clone(), OpenTunnel::count(worker.metrics.clone()));
+            let open = (
+                open.clone(),
+                place,
+                OpenTunnel::count(worker.metrics.clone()),
+            );
             let relay = tunnel(worker.notice.heed());
             worker.spawn(async move {
                 relay.await;

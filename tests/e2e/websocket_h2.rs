@@ -152,6 +152,53 @@ async fn nothing_else_is_opened_by_connect() {
 }
 
 #[tokio::test]
+async fn each_socket_takes_a_place_of_its_own() {
+    let backend = Backend::websocket().await;
+    let pages = Backend::echo().await;
+    let proxy = Setup::to(&[&pages])
+        .more(&format!(
+            "[upstream.ws]\nbackends = [\"{}\"]\n",
+            backend.url()
+        ))
+        .route("/ws", "proxy = { upstream = \"ws\" }")
+        .listener("max_connections = 3")
+        .start()
+        .await;
+    let mut session = session(&proxy).await;
+    let mut first = open(&mut session, connect(&proxy, "/ws")).await;
+    let mut second = open(&mut session, connect(&proxy, "/ws")).await;
+    // The third is the connection's own.
+    let refused = session.send(connect(&proxy, "/ws")).await;
+    assert_eq!(refused.status, 503);
+    assert!(
+        refused.text().contains("too many connections"),
+        "{refused:?}"
+    );
+    assert_eq!(refused.header("retry-after"), "5");
+    assert_eq!(backend.connections(), 2);
+    let line = proxy
+        .access_where("/ws", |line| line["status"] == 503)
+        .await;
+    assert_eq!(line["error"], "no_place");
+    assert_eq!(
+        session.send(proxy.request("GET", "/page")).await.status,
+        200
+    );
+    first.close(None).await.unwrap();
+    while let Some(Ok(_)) = first.next().await {}
+    drop(first);
+    // What the backend refuses gives its place back too.
+    eventually("the place", async || {
+        let other = session.send(connect(&proxy, "/page")).await;
+        (other.status != 503).then_some(())
+    })
+    .await;
+    says(&mut second, Message::text("still here")).await;
+    let mut third = open(&mut session, connect(&proxy, "/ws")).await;
+    says(&mut third, Message::text("there is room")).await;
+}
+
+#[tokio::test]
 async fn an_open_socket_keeps_its_connection_until_it_is_closed() {
     let backend = Backend::websocket().await;
     let proxy = Setup::to(&[&backend])

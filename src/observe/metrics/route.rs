@@ -20,7 +20,7 @@ const CODES: usize = 500;
 const EXPECTED: [u16; 8] = [200, 404, 429, 499, 500, 502, 503, 504];
 
 /// Classes of errors, as `message::error` and the observing layer name them.
-const CLASSES: [&str; 21] = [
+const CLASSES: [&str; 22] = [
     "bad_request",
     "no_site",
     "no_route",
@@ -35,6 +35,7 @@ const CLASSES: [&str; 21] = [
     "range",
     "no_backend",
     "overloaded",
+    "no_place",
     "backend_timeout",
     "backend_reset",
     "backend_protocol",
@@ -189,6 +190,7 @@ mod tests {
             ErrorKind::Range(0),
             ErrorKind::NoBackend(after),
             ErrorKind::Overloaded(after),
+            ErrorKind::NoPlace(after),
             ErrorKind::BackendTimeout,
             ErrorKind::BackendReset,
             ErrorKind::BackendProtocol(""),
