@@ -292,6 +292,7 @@ impl Proxy {
                     body.allow_silence(self.tunnel_timeout);
                 }
                 body.hold(lease, worker, life);
+                body.send_rest();
                 *response.body_mut() = Body::boxed(body);
                 response
             }

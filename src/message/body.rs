@@ -192,6 +192,9 @@ impl Body {
                 .checked_sub(data.len() as u64)
                 .ok_or(BodyError::TooLarge)?;
         }
+        if let Some(heir) = &self.heir {
+            heir.flow.came();
+        }
         if let Some(watch) = &self.watch {
             watch.sent(data.len());
         }

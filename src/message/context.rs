@@ -116,6 +116,8 @@ pub struct RequestContext {
 #[derive(Debug, Default)]
 pub struct Flow {
     pieces: Cell<u64>,
+    /// Pieces of the request, where they count.
+    came: Cell<u64>,
     is_wanted: Cell<bool>,
 }
 
@@ -131,9 +133,15 @@ impl Flow {
         self.pieces.set(self.pieces.get() + 1);
     }
 
-    /// Pieces so far, when the last of them still waits for the client.
+    /// The client sent a piece of its request: it may want to take the response only after that.
+    pub fn came(&self) {
+        self.came.set(self.came.get() + 1);
+    }
+
+    /// Pieces so far, both ways, when the last of the response still waits for the client.
     pub fn untaken(&self) -> Option<u64> {
-        (!self.is_wanted.get() && self.pieces.get() > 0).then(|| self.pieces.get())
+        let pieces = self.pieces.get();
+        (!self.is_wanted.get() && pieces > 0).then(|| pieces + self.came.get())
     }
 }
 

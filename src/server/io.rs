@@ -119,8 +119,13 @@ impl<S: AsyncRead + Arriving + Unpin> AsyncRead for Unstalled<S> {
         if this.is_read_out {
             ready!(stream.as_mut().poll_hope(cx));
         }
+        let before = buf.filled().len();
         let read = stream.poll_read(cx, buf);
         this.is_read_out = read.is_pending();
+        if buf.filled().len() > before {
+            // It sends: it may want to read only after that.
+            this.timer = None;
+        }
         read
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! There is no task per connection and no channel: whoever awaits the response writes the request
 //! and reads the answer. So it is known exactly whether a byte was written, which safe replay
-//! needs, and the bare stream can be handed to a tunnel.
+//! needs, and the bare stream can be handed to a tunnel. Only an upload whose answer has begun has a task, which writes
+//! the rest.
 
 use std::{
     io,
@@ -33,6 +34,7 @@ pub mod decode;
 pub mod encode;
 mod kept;
 mod timer;
+mod upload;
 
 /// Room for the field that frames a body, and the end of the head.
 const FRAMING: usize = 64;
@@ -169,6 +171,7 @@ pub fn send(
         broken: None,
         answered: false,
         idle: deadlines.idle,
+        is_uploading: false,
     };
     Sending {
         exchange: Some(exchange),
@@ -229,6 +232,8 @@ pub struct Exchange {
     broken: Option<WriteError>,
     answered: bool,
     idle: Duration,
+    /// The rest of the request is written by a task.
+    is_uploading: bool,
 }
 
 impl Exchange {
@@ -347,6 +352,17 @@ impl Exchange {
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         before != self.outgoing.sent
+    }
+
+    /// Writes what can be written. Ready when nothing is left to write, or it cannot be.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.poll_write(cx) {
+            self.connection.timer.clear();
+        }
+        if self.broken.is_some() || self.outgoing.is_complete() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 
     /// Reads at most `room` bytes behind the buffer; 0 is the end of the stream.

@@ -1,16 +1,22 @@
 //! Bodies, both ways: sizes, framings, trailers.
 
-use std::{convert::Infallible, io};
+use std::{convert::Infallible, io, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Version};
 use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::Frame;
+use hyper::body::{Body, Frame};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use crate::harness::{
-    HOST, Proxy,
+    HOST, PATIENCE, Proxy,
     backend::{Backend, echoed, full},
+    client::Reply,
+    peer::Peer,
     setup::Setup,
 };
 
@@ -33,7 +39,7 @@ async fn echo() -> (Backend, Proxy) {
 fn pieces(
     data: Vec<&'static [u8]>,
     trailers: Option<HeaderMap>,
-) -> impl hyper::body::Body<Data = Bytes, Error = io::Error> + Send + Sync + 'static {
+) -> impl Body<Data = Bytes, Error = io::Error> + Send + Sync + 'static {
     let frames = data
         .into_iter()
         .map(|piece| Frame::data(Bytes::from_static(piece)));
@@ -344,5 +350,45 @@ async fn answers_without_a_body_have_none_whatever_they_say() {
                 assert!(reply.body.is_empty(), "{head}");
             }
         }
+    }
+}
+
+/// Pieces of a mebibyte, slow enough that all of them take far more time than a client may stall.
+fn paced(pieces: usize, done: oneshot::Sender<()>) -> impl Body<Data = Bytes, Error = io::Error> {
+    StreamBody::new(stream::unfold(
+        (pieces, Some(done)),
+        async |(left, mut done)| {
+            if left == 0 {
+                let _ = done.take().unwrap().send(());
+                return None;
+            }
+            sleep(Duration::from_millis(120)).await;
+            let piece = Frame::data(Bytes::from(vec![b'x'; MIB]));
+            Some((Ok(piece), (left - 1, done)))
+        },
+    ))
+}
+
+#[tokio::test]
+async fn a_client_may_upload_everything_before_it_reads() {
+    let backend = Peer::start("upload-echo.mjs", &[]);
+    let port = backend.says("listening").await;
+    let url = format!("http://127.0.0.1:{port}");
+    let proxy = Setup::to_urls(&[url])
+        .route(
+            "/",
+            "proxy = { upstream = \"app\" }\nbody_limit = \"64MiB\"",
+        )
+        .server("stall_timeout = \"1s\"")
+        .start()
+        .await;
+    for version in BOTH {
+        let (done, is_done) = oneshot::channel();
+        let request = proxy.request("POST", "/").version(version);
+        let response = request.stream(paced(24, done)).open().await;
+        let uploaded = timeout(PATIENCE, is_done).await;
+        assert!(matches!(uploaded, Ok(Ok(()))), "{version:?}");
+        let reply = Reply::read(response).await.unwrap();
+        assert_eq!(reply.body.len(), 24 * MIB, "{version:?}");
     }
 }

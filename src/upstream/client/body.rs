@@ -16,6 +16,7 @@ use crate::{
         client::{
             Exchange,
             decode::framing::{Decoder, Piece},
+            upload::Upload,
         },
         lease::Lease,
     },
@@ -28,12 +29,41 @@ const READ: std::ops::RangeInclusive<usize> = 16 * 1024..=256 * 1024;
 #[derive(Debug)]
 pub struct ResponseBody {
     /// `None` once the body is at its end or broken.
-    exchange: Option<Exchange>,
+    exchange: Option<Held>,
     decoder: Decoder,
     /// The connection may be kept when the body has ended.
     keep_alive: bool,
     room: usize,
     home: Option<Home>,
+}
+
+/// An exchange.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is nearly always it, and the body has a box already"
+)]
+enum Held {
+    /// Its request was written, as nearly always; or the rest is written while the body is read.
+    Alone(Exchange),
+    /// The rest of its request is written by a task.
+    Uploading(Upload),
+}
+
+impl Held {
+    fn with<T>(&mut self, act: impl FnOnce(&mut Exchange) -> T) -> Option<T> {
+        match self {
+            Self::Alone(exchange) => Some(act(exchange)),
+            Self::Uploading(upload) => upload.with(act),
+        }
+    }
+
+    fn take(self) -> Option<Exchange> {
+        match self {
+            Self::Alone(exchange) => Some(exchange),
+            Self::Uploading(mut upload) => upload.take(),
+        }
+    }
 }
 
 /// Where a connection goes when its response has ended.
@@ -48,7 +78,7 @@ impl ResponseBody {
     /// A body that `decoder` reads out of `exchange`.
     pub fn new(exchange: Exchange, decoder: Decoder, keep_alive: bool) -> Self {
         Self {
-            exchange: Some(exchange),
+            exchange: Some(Held::Alone(exchange)),
             decoder,
             keep_alive,
             room: *READ.start(),
@@ -66,10 +96,21 @@ impl ResponseBody {
         });
     }
 
+    /// Has the rest of the request, if there is some, written by a task of this worker, whether the body is read or
+    /// not. The task ends with the body.
+    pub fn send_rest(&mut self) {
+        self.exchange = match self.exchange.take() {
+            Some(Held::Alone(exchange)) if !exchange.is_sent() => {
+                Some(Held::Uploading(Upload::start(exchange)))
+            }
+            other => other,
+        };
+    }
+
     /// Lets the backend be silent for `time` between two pieces.
     pub fn allow_silence(&mut self, time: Duration) {
         if let Some(exchange) = &mut self.exchange {
-            exchange.idle = time;
+            exchange.with(|exchange| exchange.idle = time);
         }
     }
 
@@ -83,7 +124,7 @@ impl ResponseBody {
         else {
             return;
         };
-        let Some(exchange) = self.exchange.take() else {
+        let Some(exchange) = self.exchange.take().and_then(Held::take) else {
             return;
         };
         if let Some(connection) = exchange.release(self.keep_alive) {
@@ -95,38 +136,50 @@ impl ResponseBody {
         let Some(exchange) = &mut self.exchange else {
             return Poll::Ready(Ok(Piece::End));
         };
-        loop {
-            let piece = self.decoder.decode(&mut exchange.connection.buffer);
-            match piece.map_err(|malformed| BodyError::Backend(malformed.into()))? {
-                Piece::More => {}
-                piece => {
-                    exchange.connection.timer.clear();
-                    return Poll::Ready(Ok(piece));
-                }
-            }
-            if exchange.poll_write(cx) {
+        let (decoder, room) = (&mut self.decoder, &mut self.room);
+        let polled = exchange.with(|exchange| poll_piece(exchange, decoder, room, cx));
+        polled.unwrap_or(Poll::Ready(Ok(Piece::End)))
+    }
+}
+
+/// The next piece that `exchange` brings, read in steps of `room`.
+fn poll_piece(
+    exchange: &mut Exchange,
+    decoder: &mut Decoder,
+    room: &mut usize,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Piece, BodyError>> {
+    loop {
+        let piece = decoder.decode(&mut exchange.connection.buffer);
+        match piece.map_err(|malformed| BodyError::Backend(malformed.into()))? {
+            Piece::More => {}
+            piece => {
                 exchange.connection.timer.clear();
+                return Poll::Ready(Ok(piece));
             }
-            match exchange.poll_read(cx, self.room) {
-                Poll::Pending => {
-                    let idle = Some(exchange.idle);
-                    ready!(exchange.connection.timer.poll(cx, idle));
-                    return Poll::Ready(Err(BodyError::Stalled));
-                }
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(BodyError::Backend(error.into())));
-                }
-                Poll::Ready(Ok(0)) if self.decoder.is_until_close() => {
-                    return Poll::Ready(Ok(Piece::End));
-                }
-                Poll::Ready(Ok(0)) => {
-                    let error = io::Error::from(io::ErrorKind::UnexpectedEof);
-                    return Poll::Ready(Err(BodyError::Backend(error.into())));
-                }
-                Poll::Ready(Ok(count)) => {
-                    if count == self.room {
-                        self.room = (self.room * 2).min(*READ.end());
-                    }
+        }
+        if !exchange.is_uploading && exchange.poll_write(cx) {
+            exchange.connection.timer.clear();
+        }
+        match exchange.poll_read(cx, *room) {
+            Poll::Pending => {
+                let idle = Some(exchange.idle);
+                ready!(exchange.connection.timer.poll(cx, idle));
+                return Poll::Ready(Err(BodyError::Stalled));
+            }
+            Poll::Ready(Err(error)) => {
+                return Poll::Ready(Err(BodyError::Backend(error.into())));
+            }
+            Poll::Ready(Ok(0)) if decoder.is_until_close() => {
+                return Poll::Ready(Ok(Piece::End));
+            }
+            Poll::Ready(Ok(0)) => {
+                let error = io::Error::from(io::ErrorKind::UnexpectedEof);
+                return Poll::Ready(Err(BodyError::Backend(error.into())));
+            }
+            Poll::Ready(Ok(count)) => {
+                if count == *room {
+                    *room = (*room * 2).min(*READ.end());
                 }
             }
         }
