@@ -28,6 +28,7 @@ pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod frames;
 pub(crate) mod lines;
+pub(crate) mod load;
 pub(crate) mod nest;
 pub(crate) mod node;
 pub(crate) mod peer;
@@ -333,10 +334,7 @@ impl Proxy {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
+        signal(self.child.id(), name);
     }
 
     /// Whether the process still runs.
@@ -365,6 +363,20 @@ impl Drop for Proxy {
             panic!("the proxy panicked: {line}");
         }
     }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(process: u32, name: &str) {
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &process.to_string()])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// A figure in the output of a test: it is not judged.
+#[expect(clippy::print_stderr, reason = "figures are there to be read")]
+pub(crate) fn note(text: impl std::fmt::Display) {
+    eprintln!("# {text}");
 }
 
 /// The value of `name=value` in a log line.

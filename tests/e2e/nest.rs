@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use crate::harness::{
     Proxy,
     client::Session,
     nest::{Nest, client},
 };
+
+mod hanging;
+mod keep_alive;
+mod restart;
 
 #[tokio::test]
 async fn express_serves_rest_uploads_events_and_socketio_over_three_instances() {
@@ -66,39 +70,6 @@ async fn an_instance_killed_under_load_costs_no_idempotent_request() {
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     }
     assert!(answered > 500, "only {answered} requests");
-}
-
-/// Node closes an idle connection after 5 s: each of these requests meets one that is about that old.
-#[tokio::test]
-async fn two_thousand_requests_spaced_around_nodes_keep_alive_see_no_error() {
-    const CLIENTS: u32 = 500;
-    const ROUNDS: u32 = 4;
-    let nest = Nest::start(2, "express", &[("KEEP_ALIVE_MS", "5000")]).await;
-    let proxy = nest.behind_proxy().await;
-    let mut clients = Vec::new();
-    for client in 0..CLIENTS {
-        let mut session = session(&proxy).await;
-        let requests: Vec<_> = (0..ROUNDS)
-            .map(|_| proxy.request("GET", "/api/whoami").host("localhost"))
-            .collect();
-        // From 4.9 s to 5.1 s apart.
-        let spacing = Duration::from_micros(4_900_000 + u64::from(client) * 400);
-        clients.push(tokio::spawn(async move {
-            let mut next = Instant::now();
-            for request in requests {
-                sleep_until(next).await;
-                next += spacing;
-                assert_eq!(session.send(request).await.status, 200);
-            }
-        }));
-    }
-    for client in clients {
-        client.await.unwrap();
-    }
-    let counted = proxy
-        .metric("portcullis_requests_total", &["/api/", "code=\"200\""])
-        .await;
-    assert!((counted - 2000.0).abs() < 0.5, "{counted}");
 }
 
 async fn session(proxy: &Proxy) -> Session {

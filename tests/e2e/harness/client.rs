@@ -252,6 +252,14 @@ impl Session {
         Ok(Self::Http2(sender))
     }
 
+    /// The same HTTP/2 connection, for somebody else beside.
+    pub(crate) fn share(&self) -> Self {
+        match self {
+            Self::Http2(sender) => Self::Http2(sender.clone()),
+            Self::Http1(_) => panic!("HTTP/1.1 carries one request at a time"),
+        }
+    }
+
     /// The whole answer.
     pub(crate) async fn send(&mut self, request: Request) -> Reply {
         self.try_send(request).await.unwrap()
