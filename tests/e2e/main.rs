@@ -35,6 +35,7 @@ mod balancing;
 mod drain;
 mod names;
 mod outlier;
+mod faulty;
 mod pool;
 mod probes;
 mod proxy_protocol;

@@ -15,7 +15,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::harness::client::{Request, Session, Target};
+use crate::harness::{
+    Proxy,
+    client::{Request, Session, Target},
+};
 
 /// Requests under way, until it is stopped. Half of the clients speak HTTP/1.1, the others HTTP/2.
 pub(crate) struct Load {
@@ -36,6 +39,7 @@ pub(crate) struct Sample {
     pub(crate) number: usize,
     /// 0 when no whole answer came.
     pub(crate) status: u16,
+    pub(crate) body: String,
     pub(crate) took: Duration,
 }
 
@@ -115,10 +119,13 @@ async fn run(
         let answer = session.try_send(make(number)).await;
         let took = start.elapsed();
         let is_broken = answer.is_err();
-        let status = answer.map_or(0, |reply| reply.status.as_u16());
+        let (status, body) = answer.map_or((0, String::new()), |reply| {
+            (reply.status.as_u16(), reply.text())
+        });
         shared.samples.lock().unwrap().push(Sample {
             number,
             status,
+            body,
             took,
         });
         if is_broken {
@@ -145,6 +152,11 @@ impl Tally {
             *statuses.entry(sample.status).or_insert(0) += 1;
         }
         statuses
+    }
+
+    /// Answers whose status `wanted` takes.
+    pub(crate) fn count(&self, wanted: impl Fn(u16) -> bool) -> usize {
+        self.samples.iter().filter(|it| wanted(it.status)).count()
     }
 
     /// Fails unless all were answered with a status that `wanted` takes.
@@ -187,4 +199,19 @@ impl fmt::Display for Tally {
             self.slowest(0.01)
         )
     }
+}
+
+/// The share of all tries that each backend had, 0.0 to 1.0, in the order of `urls`.
+pub(crate) async fn shares(proxy: &Proxy, urls: &[String]) -> Vec<f64> {
+    let mut tries = Vec::new();
+    for url in urls {
+        let label = format!("backend=\"{url}\"");
+        tries.push(
+            proxy
+                .metric("portcullis_backend_requests_total", &[&label])
+                .await,
+        );
+    }
+    let all: f64 = tries.iter().sum();
+    tries.into_iter().map(|it| it / all).collect()
 }
