@@ -13,6 +13,7 @@ use crate::harness::{
 mod hanging;
 mod keep_alive;
 mod restart;
+mod sockets;
 
 #[tokio::test]
 async fn express_serves_rest_uploads_events_and_socketio_over_three_instances() {

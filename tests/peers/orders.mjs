@@ -13,7 +13,7 @@ const resolve = createRequire(new URL('package.json', server)).resolve;
 const { Body, Controller, Get, Post } = await import(pathToFileURL(resolve('@nestjs/common')));
 const { AppModule } = await import(new URL('dist/app.module.js', server));
 
-const MAX_WORK_MS = 20;
+const MAX_WORK_MS = 60;
 
 class OrdersController {
   /** Works for a moment between the deed and the answer: a kill meets many orders there. */

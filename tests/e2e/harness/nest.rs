@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::harness::{PATIENCE, Proxy, pki::Pki, signal};
+use crate::harness::{PATIENCE, Proxy, note, pki::Pki, signal};
 
 /// The host that the clients ask for: Chromium resolves it to loopback by itself.
 const HOST: &str = "localhost";
@@ -248,6 +248,9 @@ pub(crate) async fn client(script: &str, proxy: &Proxy, variables: &[(&str, &str
         "{script}:\n{said}{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    for figure in said.lines().filter_map(|line| line.strip_prefix("# ")) {
+        note(figure);
+    }
 }
 
 fn root() -> PathBuf {
