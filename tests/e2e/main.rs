@@ -58,5 +58,6 @@ mod serve;
 mod shutdown;
 
 mod endurance;
+mod memory;
 
 mod nest;
