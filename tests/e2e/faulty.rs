@@ -2,9 +2,11 @@
 
 use std::{io, time::Duration};
 
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::harness::{
+    Proxy,
     backend::{Backend, full},
     client::Request,
     eventually,
@@ -15,13 +17,49 @@ use crate::harness::{
 };
 
 /// Answers of the good ones that a test waits for.
-const ENOUGH: usize = 1500;
+const ENOUGH: usize = 1000;
 
 /// What came of a load over one bad backend and two good ones.
 struct Outcome {
     tally: Tally,
     /// Of all tries, what went to the bad one.
     bad_share: f64,
+    bad: String,
+    proxy: Proxy,
+}
+
+impl Outcome {
+    /// The metric counts tries on the bad one that ended so, and none that ended otherwise.
+    async fn assert_counted_as(&self, outcome: &str) {
+        let bad = format!("backend={:?}", self.bad);
+        let count = async |labels: &[&str]| {
+            self.proxy
+                .metric("portcullis_backend_requests_total", labels)
+                .await
+        };
+        let so = count(&[&bad, &format!("outcome={outcome:?}")]).await;
+        let abandoned = count(&[&bad, "outcome=\"abandoned\""]).await;
+        let all = count(&[&bad]).await;
+        assert!(so > 0.5 && so + abandoned > all - 0.5, "{so} of {all}");
+    }
+
+    /// The program's log has a line about the bad one.
+    async fn assert_logged(&self, class: &str) {
+        let backend = format!("backend={:?}", self.bad);
+        let class = format!("class={class:?}");
+        let parts = ["request failed", &*class, &*backend];
+        self.proxy.logged(&parts).await;
+    }
+
+    /// The access log has a line about the bad one with this value.
+    async fn assert_accessed(&self, key: &str, value: impl Into<Value>) {
+        let value = value.into();
+        self.proxy
+            .access_where("/", |line| {
+                line["backend"] == *self.bad && line[key] == value
+            })
+            .await;
+    }
 }
 
 /// Loads `bad` and two good ones until these have served enough, and checks what holds whatever is wrong with `bad`.
@@ -62,6 +100,8 @@ async fn beside(bad: &Backend, clients: usize) -> Outcome {
     Outcome {
         tally,
         bad_share: shares[0],
+        bad: bad.url(),
+        proxy,
     }
 }
 
@@ -102,7 +142,8 @@ async fn one_that_accepts_and_never_answers_costs_what_it_was_given() {
         Ok(())
     })
     .await;
-    let Outcome { tally, bad_share } = beside(&bad, 16).await;
+    let outcome = beside(&bad, 16).await;
+    let (tally, bad_share) = (&outcome.tally, outcome.bad_share);
     // Whatever waits there is load, so the good ones are preferred.
     assert!(bad_share < 0.1, "{bad_share}");
     assert_eq!(
@@ -110,18 +151,24 @@ async fn one_that_accepts_and_never_answers_costs_what_it_was_given() {
         0,
         "{tally}"
     );
+    outcome.assert_counted_as("timeout").await;
+    outcome.assert_logged("backend_timeout").await;
+    outcome.assert_accessed("status", 504).await;
 }
 
 #[tokio::test]
 async fn one_that_resets_after_the_head_costs_what_it_was_given() {
     let bad = Backend::scripted(say_head_and_reset).await;
-    let Outcome { tally, bad_share } = beside(&bad, 16).await;
+    let outcome = beside(&bad, 16).await;
+    let (tally, bad_share) = (&outcome.tally, outcome.bad_share);
     assert!(bad_share < 0.9, "{bad_share}");
     assert_eq!(
         tally.count(|status| ![200, 0].contains(&status)),
         0,
         "{tally}"
     );
+    outcome.assert_counted_as("answered").await;
+    outcome.assert_accessed("aborted", true).await;
 }
 
 /// It fails faster than the others answer, and so has the fewest requests: most come to it, and more fail than the budget
@@ -133,13 +180,17 @@ async fn one_that_hangs_up_costs_no_more_retries_than_the_budget_has() {
         Ok(())
     })
     .await;
-    let Outcome { tally, bad_share } = beside(&bad, 16).await;
+    let outcome = beside(&bad, 16).await;
+    let (tally, bad_share) = (&outcome.tally, outcome.bad_share);
     assert!(bad_share < 0.9, "{bad_share}");
     assert_eq!(
         tally.count(|status| ![200, 502].contains(&status)),
         0,
         "{tally}"
     );
+    outcome.assert_counted_as("reset").await;
+    outcome.assert_logged("backend_reset").await;
+    outcome.assert_accessed("error", "backend_reset").await;
 }
 
 #[tokio::test]
@@ -147,20 +198,25 @@ async fn one_that_answers_500_costs_what_it_was_given() {
     let bad =
         Backend::canned("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\nsick")
             .await;
-    let Outcome { tally, bad_share } = beside(&bad, 16).await;
+    let outcome = beside(&bad, 16).await;
+    let (tally, bad_share) = (&outcome.tally, outcome.bad_share);
     assert!(bad_share < 0.9, "{bad_share}");
     assert_eq!(
         tally.count(|status| ![200, 500].contains(&status)),
         0,
         "{tally}"
     );
+    outcome.assert_counted_as("answered").await;
+    outcome.assert_accessed("status", 500).await;
 }
 
 #[tokio::test]
 async fn one_that_trickles_costs_what_it_was_given() {
     let bad = Backend::scripted(trickle).await;
-    let Outcome { tally, bad_share } = beside(&bad, 16).await;
+    let outcome = beside(&bad, 16).await;
+    let (tally, bad_share) = (&outcome.tally, outcome.bad_share);
     assert!(bad_share < 0.1, "{bad_share}");
     assert_eq!(tally.count(|status| status != 200), 0, "{tally}");
     assert_ne!(tally.unanswered, 0, "nobody met the bad one");
+    outcome.assert_counted_as("answered").await;
 }

@@ -252,6 +252,14 @@ impl Session {
         Ok(Self::Http2(sender))
     }
 
+    /// Whether it takes no request any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.is_closed(),
+            Self::Http2(sender) => sender.is_closed(),
+        }
+    }
+
     /// The same HTTP/2 connection, for somebody else beside.
     pub(crate) fn share(&self) -> Self {
         match self {

@@ -128,7 +128,7 @@ async fn run(
             body,
             took,
         });
-        if is_broken {
+        if is_broken && !http2 || session.is_closed() {
             session = connect(target, http2).await;
         }
         sleep(rest).await;
