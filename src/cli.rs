@@ -85,7 +85,8 @@ enum Command {
     Status(ConfigFile),
     /// Take a backend out of service, and return when it is idle
     ///
-    /// It gets no request until `undrain`, across reloads too, but not across a restart. What is in flight goes on.
+    /// It gets no request until `undrain`, across reloads too, but not across a restart. Requests in flight go
+    /// on; WebSockets are closed with code 1012 and event streams end, so that their clients come back on another backend.
     /// Exit codes: 0 idle, 1 not idle in time (it stays drained), unknown, or not running.
     Drain {
         #[command(flatten)]

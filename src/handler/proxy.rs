@@ -11,7 +11,10 @@ use tokio::time::Instant;
 use crate::{
     config,
     handler::{
-        proxy::attempt::{Attempt, give_up, is_farewell, outcome},
+        proxy::{
+            attempt::{Attempt, give_up, is_farewell, outcome},
+            event_stream::EventStream,
+        },
         websocket::{
             self,
             extended::{self, Key},
@@ -35,6 +38,7 @@ use crate::{
 };
 
 mod attempt;
+mod event_stream;
 pub mod replay;
 pub mod request;
 pub mod response;
@@ -186,7 +190,8 @@ impl Proxy {
             Demand::Fresh
         };
         let timeout = self.upstream.config().timeout.header;
-        let header_timeout = (!is_event_stream(&context.method, headers)).then_some(timeout);
+        let header_timeout =
+            (!event_stream::is_asked_for(&context.method, headers)).then_some(timeout);
         let head = request::head(headers, &context, self.prefix.as_deref(), protocol);
         parts.headers.clear();
         Pending {
@@ -286,14 +291,18 @@ impl Proxy {
             }
             Answer::Streamed(head, mut body) => {
                 let (mut response, life) = self.respond(&pending, &lease, head);
-                if is_event_stream_type(response.headers()) {
+                let notice = event_stream::is_one(response.headers()).then(|| {
                     lease.linger();
                     // It has as little to say as a tunnel.
                     body.allow_silence(self.tunnel_timeout);
-                }
+                    lease.backend().notice().heed()
+                });
                 body.hold(lease, worker, life);
                 body.send_rest();
-                *response.body_mut() = Body::boxed(body);
+                *response.body_mut() = match notice {
+                    None => Body::boxed(body),
+                    Some(notice) => Body::boxed(Box::new(EventStream::new(body, notice))),
+                };
                 response
             }
             Answer::Upgraded(head, connection) => {
@@ -376,19 +385,4 @@ impl Proxy {
             pending.wanted.tried.remove(id);
         }
     }
-}
-
-fn is_event_stream_type(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
-}
-
-/// Nest sends the head of an event stream with its first event, which may be long in coming.
-fn is_event_stream(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::GET
-        && headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .any(|value| memchr::memmem::find(value.as_bytes(), b"text/event-stream").is_some())
 }

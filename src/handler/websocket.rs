@@ -17,7 +17,7 @@ use crate::{
 
 pub mod extended;
 pub mod frames;
-mod moment;
+pub(in crate::handler) mod moment;
 pub mod tunnel;
 
 /// What `Upgrade` says.

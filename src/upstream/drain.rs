@@ -1,10 +1,17 @@
 //! A backend is taken out of service by the operator, and put back.
 //!
-//! It gets no new request then, not even as the last one. What is in flight goes on.
+//! It gets no new request then, not even as the last one. Requests in flight go on; tunnels and event streams, which
+//! would go on for ever, are ended, so that their clients come back on another backend.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use crate::upstream::{Upstream, backend::Backend, members::List, report::show};
+
+/// When the last tunnel of a drained backend is closed; most are in the two seconds before. A message under way has time
+/// to arrive, and nobody waits long at a deploy.
+const TUNNELS_END: Duration = Duration::from_secs(10);
 
 impl Upstream {
     /// The backends that the operator means by `name`: one as logs and metrics name it, the instances of a name as
@@ -26,6 +33,7 @@ impl Upstream {
         for backend in self.members.set_drained(name, true) {
             tracing::info!(upstream = %self.name, backend = %name, "backend is drained");
             show(&backend);
+            backend.notice().give(Instant::now() + TUNNELS_END);
         }
     }
 
@@ -33,6 +41,7 @@ impl Upstream {
     pub fn undrain(&self, name: &Arc<str>) {
         for backend in self.members.set_drained(name, false) {
             tracing::info!(upstream = %self.name, backend = %name, "backend is back in service");
+            backend.notice().withdraw();
             self.returned(&backend);
         }
     }

@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 
-use crate::harness::{
-    HOST, Proxy,
-    backend::{Backend, full},
-    command::{Said, portcullis},
-    eventually,
-    setup::Setup,
+use crate::{
+    harness::{
+        HOST, Proxy,
+        backend::{Backend, full},
+        client::Reply,
+        command::{Said, portcullis},
+        eventually,
+        setup::Setup,
+    },
+    websocket,
 };
 
 /// A proxy over `backends` that commands find.
@@ -165,4 +171,68 @@ async fn no_page_of_another_origin_can_drain() {
         (405, "POST")
     );
     assert_eq!(state(&proxy, &one.url()).await["state"], "up");
+}
+
+#[tokio::test]
+async fn a_drained_backend_loses_its_event_streams_to_another_one() {
+    let events = || {
+        Backend::scripted(|mut conn| async move {
+            conn.head().await;
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+            conn.write(head).await?;
+            conn.write("9\r\ndata: 1\n\n\r\n").await?;
+            conn.closed().await;
+            Ok(())
+        })
+    };
+    let (one, other) = (events().await, events().await);
+    let proxy = proxy_over(&[&one, &other]).await;
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        streams.push(proxy.get_open("/events").await);
+    }
+    let url = one.url();
+    assert_eq!(state(&proxy, &url).await["lingering"], 5);
+    let said = order(&proxy, &["drain", "app", &url]).await;
+    assert_eq!(said.code, Some(0), "{}", said.all());
+    assert_eq!(one.open(), 0);
+    assert_eq!(other.open(), 5, "the others go on");
+    let mut ended = 0;
+    for stream in streams {
+        let read = Reply::read(stream);
+        if let Ok(reply) = tokio::time::timeout(Duration::from_millis(100), read).await {
+            assert_eq!(reply.unwrap().text(), "data: 1\n\n", "a whole answer");
+            ended += 1;
+        }
+    }
+    assert_eq!(ended, 5);
+}
+
+#[tokio::test]
+async fn a_drained_backend_closes_its_websockets_with_1012() {
+    let (one, other) = (Backend::websocket().await, Backend::websocket().await);
+    let proxy = proxy_over(&[&one, &other]).await;
+    let mut sockets = Vec::new();
+    for _ in 0..6 {
+        sockets.push(websocket::connect(&proxy).await);
+    }
+    let url = one.url();
+    assert_eq!(state(&proxy, &url).await["lingering"], 3);
+    let drained =
+        tokio::spawn(async move { (order(&proxy, &["drain", "app", &url]).await, proxy) });
+    let mut restarted = 0;
+    for socket in &mut sockets {
+        let next = tokio::time::timeout(Duration::from_secs(12), socket.next());
+        if let Ok(Some(Ok(Message::Close(frame)))) = next.await {
+            assert_eq!(frame.unwrap().code, CloseCode::Restart);
+            while let Some(Ok(_)) = socket.next().await {}
+            restarted += 1;
+        }
+        if restarted == 3 {
+            break;
+        }
+    }
+    let (said, _proxy) = drained.await.unwrap();
+    assert_eq!((said.code, restarted), (Some(0), 3), "{}", said.all());
+    assert_eq!((one.open(), other.open()), (0, 3));
 }

@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 const REPLY: u32 = 5;
 
 /// Ready at the moment of one tunnel, which heeds two notices; gives the deadline by which it has to have ended.
-pub(super) async fn come(mut process: Heed, mut backend: Heed) -> Instant {
+pub(in crate::handler) async fn come(mut process: Heed, mut backend: Heed) -> Instant {
     let luck = fastrand::f64();
     loop {
         let deadlines = [process.deadline(), backend.deadline()];
