@@ -39,6 +39,7 @@ use crate::{
 
 mod attempt;
 mod event_stream;
+mod handshake;
 pub mod replay;
 pub mod request;
 pub mod response;
@@ -140,7 +141,9 @@ impl Proxy {
                             && self.is_another_ready(&mut pending, &lease)
                             && self.upstream.budget().withdraw();
                         if !again {
-                            return Ok(self.finish(pending, lease, answer));
+                            let listener = handshake::listener(&pending, &lease);
+                            let response = self.finish(pending, lease, answer);
+                            return Ok(handshake::heard(response, listener));
                         }
                         replays += 1;
                         self.ask_another(&mut pending, answer);
@@ -179,7 +182,8 @@ impl Proxy {
         let headers = &parts.headers;
         let sticky = self.sticky(&context);
         let sticks = sticky.is_some();
-        let named = sticky.and_then(|sticky| sticky.read(headers, &self.upstream.backends()));
+        let named =
+            sticky.and_then(|sticky| sticky.home(&context.uri, headers, &self.upstream.backends()));
         let protocol = upgrade.is_some().then_some(websocket::PROTOCOL);
         let method = extended::method(&context.method).clone();
         let is_repeatable = replay::is_repeatable(&method, headers);

@@ -46,8 +46,11 @@ impl Upstream {
         }
     }
 
-    /// Takes over from the upstream that it replaces which names are drained.
+    /// Takes over from the upstream that it replaces which names are drained, and where sessions live.
     pub fn succeed(&self, old: &Self) {
+        if let (Some(sticky), Some(old)) = (&self.sticky, &old.sticky) {
+            sticky.succeed(old);
+        }
         let names = old.members.drained().clone();
         for name in &names {
             self.drain(name);

@@ -1,12 +1,13 @@
-//! The affinity cookie: which backend served a client before.
+//! Affinity: which backend served a client before, by its cookie or by its Socket.IO session.
 //!
-//! The value is a keyed hash of the backend's name. It tells no address, and since it is only looked
-//! up among the backends that are configured, nothing else can be picked with it. The cookie has
-//! `SameSite=Lax`: a page of another site does not send it with its requests, so Socket.IO polling
-//! from another site over several backends needs WebSocket as its only transport.
+//! The value of the cookie is a keyed hash of the backend's name. It tells no address, and since it is
+//! only looked up among the backends that are configured, nothing else can be picked with it. The
+//! cookie has `SameSite=Lax`: a page of another site does not send it with its requests, and neither
+//! do clients without a cookie jar. For them the sessions of Socket.IO are learned as they open.
 
 use std::{fmt, sync::Arc};
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::{digest, hmac, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, Uri, header::COOKIE};
@@ -14,16 +15,24 @@ use http::{HeaderMap, HeaderValue, Uri, header::COOKIE};
 use crate::{
     config::{self, upstream::Sticky as Mode},
     message::context::Scheme,
-    upstream::backend::Backend,
+    upstream::{
+        backend::Backend,
+        sticky::sessions::{Listener, Sessions},
+    },
 };
 
-/// The affinity cookie of one upstream.
+mod engine_io;
+pub mod sessions;
+
+/// The affinity of one upstream.
 #[derive(Debug)]
 pub struct Sticky {
     mode: Mode,
     upstream: String,
     name: String,
     key: Key,
+    /// Replaced once, before the first request, where a reload made the upstream anew.
+    sessions: ArcSwap<Sessions>,
 }
 
 /// What the cookie says of one backend.
@@ -42,7 +51,14 @@ impl Sticky {
             upstream: config.name.clone(),
             name: cookie_name(&config.name),
             key: key.clone(),
+            sessions: ArcSwap::from_pointee(Sessions::new()),
         })
+    }
+
+    /// Shares the sessions of the affinity that this one replaces. They name their backends as the configuration
+    /// does, so they hold for it as well.
+    pub(in crate::upstream) fn succeed(&self, old: &Self) {
+        self.sessions.store(old.sessions.load_full());
     }
 
     /// The cookie of a backend, by its name.
@@ -55,12 +71,31 @@ impl Sticky {
         match self.mode {
             Mode::Off => false,
             Mode::Cookie => true,
-            Mode::SocketIo => is_socket_io(uri),
+            Mode::SocketIo => engine_io::is_own(uri),
         }
     }
 
+    /// The id of the one among `backends` that a request for `uri` belongs to.
+    ///
+    /// The session that it names comes before its cookie: it lives on one backend and nowhere else, and a browser has
+    /// one cookie for many sessions, of which some may be older than it.
+    pub fn home(&self, uri: &Uri, headers: &HeaderMap, backends: &[Arc<Backend>]) -> Option<usize> {
+        let by_session = || {
+            let home = self.sessions.load().find(&engine_io::session(uri)?)?;
+            let backend = backends.iter().find(|it| it.seed() == home)?;
+            Some(backend.id())
+        };
+        by_session().or_else(|| self.read(headers, backends))
+    }
+
+    /// What learns the session that `backend` opens with its answer to a request for `uri`, where that asks for one.
+    pub fn listener(&self, uri: &Uri, backend: &Backend) -> Option<Listener> {
+        engine_io::is_handshake(uri)
+            .then(|| Listener::new(self.sessions.load_full(), backend.seed()))
+    }
+
     /// The id of the backend that the request's cookie names, if it is one of `backends`.
-    pub fn read(&self, headers: &HeaderMap, backends: &[Arc<Backend>]) -> Option<usize> {
+    fn read(&self, headers: &HeaderMap, backends: &[Arc<Backend>]) -> Option<usize> {
         headers
             .get_all(COOKIE)
             .iter()
@@ -170,19 +205,6 @@ fn cookie_name(upstream: &str) -> String {
     format!("pcls_{a:02x}{b:02x}{c:02x}")
 }
 
-/// Socket.IO's own path, or the query of its transport under another path.
-fn is_socket_io(uri: &Uri) -> bool {
-    let mut segments = uri.path().as_bytes().split(|byte| *byte == b'/');
-    let by_path = segments.any(|it| it == b"socket.io");
-    let by_query = || {
-        uri.query().is_some_and(|query| {
-            let has = |key: &str| query.split('&').any(|it| it.starts_with(key));
-            has("EIO=") && has("transport=")
-        })
-    };
-    by_path || by_query()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -289,21 +311,53 @@ mod tests {
         assert!(!plain.to_str().unwrap().contains("Secure"));
     }
 
-    #[test]
-    fn knows_socket_io_by_path_or_query() {
-        let upstream = sticky("api", Mode::SocketIo, b"k");
+    fn opened(upstream: &Upstream, index: usize, sid: &str) {
+        let uri = "/socket.io/?EIO=4&transport=polling".parse().unwrap();
         let sticky = upstream.sticky().unwrap();
-        for good in [
-            "/socket.io/?EIO=4&transport=polling",
-            "/socket.io",
-            "/api/socket.io/",
-            "/live/?EIO=4&transport=websocket&sid=x",
-        ] {
-            assert!(sticky.applies(&good.parse().unwrap()), "{good}");
+        let listener = sticky.listener(&uri, &upstream.backends()[index]).unwrap();
+        assert!(
+            listener
+                .hear(format!("0{{\"sid\":\"{sid}\"}}").as_bytes())
+                .is_none()
+        );
+    }
+
+    fn home(upstream: &Upstream, uri: &str, cookie: Option<&str>) -> Option<usize> {
+        let mut headers = HeaderMap::new();
+        if let Some(cookie) = cookie {
+            headers.append(COOKIE, HeaderValue::from_str(cookie).unwrap());
         }
-        for other in ["/", "/socket.iox/", "/x?EIO=4", "/x?transport=polling"] {
-            assert!(!sticky.applies(&other.parse().unwrap()), "{other}");
+        let sticky = upstream.sticky().unwrap();
+        sticky.home(&uri.parse().unwrap(), &headers, &upstream.backends())
+    }
+
+    #[test]
+    fn a_session_is_found_without_a_cookie_and_before_one() {
+        for mode in [Mode::SocketIo, Mode::Cookie] {
+            let upstream = sticky("api", mode, b"k");
+            opened(&upstream, 1, "abc");
+            let request = "/socket.io/?EIO=4&transport=polling&sid=abc";
+            assert_eq!(home(&upstream, request, None), Some(1));
+            let cookie = pair(&upstream, 0);
+            assert_eq!(home(&upstream, request, Some(&cookie)), Some(1));
+            let other = "/socket.io/?EIO=4&transport=polling&sid=other";
+            assert_eq!(home(&upstream, other, None), None);
+            assert_eq!(home(&upstream, other, Some(&cookie)), Some(0));
+            assert_eq!(home(&upstream, "/x?sid=abc", None), None);
         }
+    }
+
+    #[test]
+    fn an_upstream_that_was_made_anew_knows_the_sessions_of_the_old_one() {
+        let old = sticky("api", Mode::SocketIo, b"k");
+        opened(&old, 1, "abc");
+        let new = sticky("api", Mode::SocketIo, b"other");
+        new.succeed(&old);
+        let session = |sid: &str| format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
+        assert_eq!(home(&new, &session("abc"), None), Some(1));
+        // A request that the old one still had under way.
+        opened(&old, 0, "late");
+        assert_eq!(home(&new, &session("late"), None), Some(0));
     }
 
     #[test]

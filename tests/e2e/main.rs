@@ -40,6 +40,7 @@ mod pool;
 mod probes;
 mod proxy_protocol;
 mod replay;
+mod sessions;
 mod sticky;
 
 mod websocket;
