@@ -259,7 +259,9 @@ fn relative_files_start_at_the_folder_of_the_configuration() {
     for name in ["site.pem", "site.key", "admin.token"] {
         fs::write(folder.path().join(name), "secret\n").unwrap();
     }
-    let text = around("server.admin = { address = \"0.0.0.0:1\", token_file = \"admin.token\" }")
+    let secret = "of 32 bytes at the very least ...";
+    fs::write(folder.path().join("cookie.secret"), format!("{secret}\n")).unwrap();
+    let text = around("server.secret_file = \"cookie.secret\"\nserver.admin = { address = \"0.0.0.0:1\", token_file = \"admin.token\" }")
         .replace("dev = true", "chain = \"site.pem\", key = \"site.key\"");
     let path = folder.path().join("portcullis.toml");
     fs::write(&path, text).unwrap();
@@ -271,6 +273,8 @@ fn relative_files_start_at_the_folder_of_the_configuration() {
     let admin = config.server.admin.unwrap();
     assert_eq!(admin.token.as_ref().unwrap().expose(), "secret");
     assert_eq!(format!("{:?}", admin.token), "Some(***)");
+    assert_eq!(config.server.secret.as_ref().unwrap().expose(), secret);
+    assert_eq!(format!("{:?}", config.server.secret), "Some(***)");
 }
 
 #[test]
@@ -362,7 +366,8 @@ fn names_are_resolved() {
 
 #[test]
 fn no_report_shows_a_secret() {
-    let text = around("[server]\nadmin = { address = 5, token = \"hunter2!\" }\n");
+    let text =
+        around("[server]\nsecret = \"hunter2\"\nadmin = { address = 5, token = \"hunter2!\" }\n");
     let report = parse(&fixtures(), "x.toml", &text).unwrap_err();
     for shown in [
         report.render(Color::Never),

@@ -97,7 +97,7 @@ fn move_files(text: &str, folder: &Path) -> String {
             fs::write(target.join("index.html"), "").unwrap();
         } else {
             fs::create_dir_all(target.parent().unwrap()).unwrap();
-            fs::write(&target, "a-secret-that-is-long-enough").unwrap();
+            fs::write(&target, "a-secret-that-is-certainly-long-enough").unwrap();
         }
         let target = format!("\"{}\"", target.display());
         moved = moved.replace(&format!("\"{written}\""), &target);
@@ -134,7 +134,7 @@ fn parse(page: &Path, text: &str) -> Result<(Config, Report), Report> {
     fs::write(folder.path().join("client/dist/index.html"), "").unwrap();
     Config::parse(&folder.path().join(name), &text, &|name| match name {
         "ADMIN_TOKEN" | "HEALTH_TOKEN" | "HEALTH_KEY" => {
-            Some(String::from("a-secret-that-is-long-enough"))
+            Some(String::from("a-secret-that-is-certainly-long-enough"))
         }
         _ => None,
     })

@@ -21,6 +21,7 @@ use crate::config::{
 mod environment;
 pub(crate) mod file;
 pub(crate) mod number;
+pub(crate) mod secret;
 pub(crate) mod suggest;
 pub(crate) mod table;
 

@@ -1,7 +1,6 @@
 //! `[server]`: what concerns the whole process.
 
 use std::{
-    fs,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -12,7 +11,7 @@ use crate::config::{
     defaults,
     diagnostic::Diagnostic,
     reader::{
-        file::ReadableFile,
+        secret::{self, Wanted},
         table::{Shape, Switch, Table},
     },
     value::{Located, Secret, unit::Size},
@@ -37,6 +36,8 @@ pub struct Server {
     pub stall_timeout: Duration,
     /// How long a WebSocket tunnel, or an event stream of a backend, may carry no byte.
     pub tunnel_timeout: Duration,
+    /// Makes the key of affinity cookies; `None`: a key that ends with the process.
+    pub secret: Option<Secret>,
 }
 
 /// `server.admin`.
@@ -60,6 +61,8 @@ pub(crate) static SHAPE: Shape = Shape {
         "head_limit",
         "stall_timeout",
         "tunnel_timeout",
+        "secret",
+        "secret_file",
     ],
     reserved: &[],
 };
@@ -71,8 +74,8 @@ pub(crate) static ADMIN: Shape = Shape {
     reserved: &[],
 };
 
-/// Longest token file; what is longer is some other file.
-const LONGEST_TOKEN: u64 = 4096;
+/// Bytes: what is shorter can be guessed from the cookies that it makes.
+const SHORTEST_SECRET: usize = 32;
 
 impl Default for Server {
     fn default() -> Self {
@@ -85,6 +88,7 @@ impl Default for Server {
             head_limit: to_usize(defaults::HEAD_LIMIT),
             stall_timeout: defaults::STALL_TIMEOUT,
             tunnel_timeout: defaults::TUNNEL_TIMEOUT,
+            secret: None,
         }
     }
 }
@@ -123,6 +127,7 @@ impl Server {
             head_limit: to_usize(head_limit.0),
             stall_timeout: table.take_within("stall_timeout", default.stall_timeout, &long),
             tunnel_timeout: table.take_within("tunnel_timeout", default.tunnel_timeout, &long),
+            secret: read_secret(table),
         };
         table.finish();
         server
@@ -177,39 +182,31 @@ impl Admin {
     }
 }
 
-fn read_token(table: &Table<'_>) -> Option<Secret> {
-    let written = table.value("token");
-    let file = table.value("token_file");
-    if let (Some(_), Some(file)) = (&written, &file) {
-        return file.reject(
-            "both `token` and `token_file` are given",
-            "keep one of them",
+fn read_secret(table: &Table<'_>) -> Option<Secret> {
+    let wanted = Wanted {
+        key: "secret",
+        file: "secret_file",
+        noun: "secret",
+        example: "\"${PORTCULLIS_SECRET}\"",
+    };
+    let (value, secret) = secret::read(table, &wanted)?;
+    if secret.len() < SHORTEST_SECRET {
+        return value.reject(
+            format!("the secret has less than {SHORTEST_SECRET} bytes"),
+            "make one with `openssl rand -base64 32`",
         );
     }
-    let (value, token) = match (written, file) {
-        (Some(value), _) => (
-            value,
-            value.text("a token", "\"${ADMIN_TOKEN}\"")?.into_owned(),
-        ),
-        (None, Some(value)) => {
-            let file: ReadableFile = table.take("token_file")?;
-            let size = fs::metadata(&file.0).map_or(u64::MAX, |about| about.len());
-            if size > LONGEST_TOKEN {
-                return value.reject(
-                    "the file is too long for a token",
-                    "name a file with the token alone",
-                );
-            }
-            match fs::read_to_string(&file.0) {
-                Ok(text) => (value, text.trim().to_owned()),
-                Err(_) => {
-                    return value
-                        .reject("the file holds no text", "name a file with the token alone");
-                }
-            }
-        }
-        (None, None) => return None,
+    Some(Secret::new(secret))
+}
+
+fn read_token(table: &Table<'_>) -> Option<Secret> {
+    let wanted = Wanted {
+        key: "token",
+        file: "token_file",
+        noun: "token",
+        example: "\"${ADMIN_TOKEN}\"",
     };
+    let (value, token) = secret::read(table, &wanted)?;
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return value.reject(
             "the token is empty or holds characters that no header can carry",

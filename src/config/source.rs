@@ -76,12 +76,13 @@ pub(super) fn mask(text: &str, root: &DeTable<'_>) -> String {
     masked
 }
 
-/// Places of the admin token and of the header values that probes send.
+/// Places of the secret, of the admin token and of the header values that probes send.
 fn secrets(root: &DeTable<'_>) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let token = root
-        .get("server")
-        .and_then(|server| server.get_ref().get("admin"))
+    let server = root.get("server").map(Spanned::get_ref);
+    let secret = server.and_then(|server| server.get("secret"));
+    let token = server
+        .and_then(|server| server.get("admin"))
         .and_then(|admin| admin.get_ref().get("token"));
     let upstreams = root
         .get("upstream")
@@ -90,7 +91,7 @@ fn secrets(root: &DeTable<'_>) -> Vec<Range<usize>> {
         .flatten();
     let headers = upstreams
         .filter_map(|(_, upstream)| upstream.get_ref().get("probe")?.get_ref().get("headers"));
-    for node in token.into_iter().chain(headers) {
+    for node in secret.into_iter().chain(token).chain(headers) {
         collect(node, &mut found);
     }
     found

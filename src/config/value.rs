@@ -50,7 +50,7 @@ impl Secret {
         Self(text)
     }
 
-    /// The text itself, for comparison only.
+    /// The text itself, to compare with or to derive a key from, and for nothing else.
     pub fn expose(&self) -> &str {
         &self.0
     }

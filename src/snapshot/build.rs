@@ -41,6 +41,7 @@ pub struct Shared {
     lines: Lines,
     workers: usize,
     tickets: Tickets,
+    /// Of affinity cookies, where the configuration has no secret.
     key: sticky::Key,
     control: Handle,
 }
@@ -133,9 +134,10 @@ impl Shared {
     ) -> Result<BTreeMap<String, Arc<Running>>, Vec<Diagnostic>> {
         let mut upstreams = BTreeMap::new();
         let mut faults = Vec::new();
+        let key = self.key(config);
         for (name, upstream) in &config.upstreams {
             let known = old.and_then(|old| old.upstreams.get(name));
-            let running = self.carry_or_start(upstream, known);
+            let running = self.carry_or_start(upstream, known, &key);
             match running {
                 Ok(running) => drop(upstreams.insert(name.clone(), running)),
                 Err(fault) => faults.push(fault),
@@ -148,19 +150,32 @@ impl Shared {
         }
     }
 
-    /// The upstream that runs already, if neither its configuration nor a file that it names has changed.
+    /// The key of affinity cookies.
+    fn key(&self, config: &Config) -> sticky::Key {
+        match &config.server.secret {
+            Some(secret) => sticky::Key::from_secret(secret.expose().as_bytes()),
+            None => self.key.clone(),
+        }
+    }
+
+    /// The upstream that runs already, if neither its configuration, nor a file that it names, nor the key of its
+    /// cookies has changed.
     fn carry_or_start(
         &self,
         config: &Arc<crate::config::upstream::Upstream>,
         known: Option<&Arc<Running>>,
+        key: &sticky::Key,
     ) -> Result<Arc<Running>, Diagnostic> {
         let Some(known) = known else {
-            return self.start(config);
+            return self.start(config, key);
         };
-        if backend_tls::is_current(&known.upstream, config)? {
+        let sticky = known.upstream.sticky();
+        if sticky.is_none_or(|it| it.is_keyed_by(key))
+            && backend_tls::is_current(&known.upstream, config)?
+        {
             return Ok(known.clone());
         }
-        let running = self.start(config)?;
+        let running = self.start(config, key)?;
         running.upstream.succeed(&known.upstream);
         Ok(running)
     }
@@ -168,9 +183,10 @@ impl Shared {
     fn start(
         &self,
         config: &Arc<crate::config::upstream::Upstream>,
+        key: &sticky::Key,
     ) -> Result<Arc<Running>, Diagnostic> {
         let surroundings = Surroundings {
-            key: &self.key,
+            key,
             metrics: &self.metrics,
             workers: self.workers,
         };

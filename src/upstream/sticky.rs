@@ -121,6 +121,11 @@ impl Sticky {
         })
     }
 
+    /// Whether its cookies are those of `key`.
+    pub fn is_keyed_by(&self, key: &Key) -> bool {
+        self.key.value("", "") == key.value("", "")
+    }
+
     /// Name of the cookie.
     pub fn cookie_name(&self) -> &str {
         &self.name
@@ -156,8 +161,8 @@ impl Cookie {
 
 /// The key of all affinity cookies.
 ///
-/// Cookies made with another key are not recognised, so keep one over reloads, and share one where
-/// several processes answer for the same site.
+/// Cookies made with another key are not recognised, so it is kept over reloads, and comes from `server.secret` where
+/// cookies are to outlive the process or several processes answer for the same site.
 #[derive(Clone)]
 pub struct Key(hmac::Key);
 
@@ -170,12 +175,14 @@ impl Key {
     pub fn random() -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut secret = [0; 32];
         rand::fill(&mut secret)?;
-        Ok(Self::from_secret(&secret))
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &secret)))
     }
 
     /// The one that belongs to a secret; the same secret gives the same cookies.
     pub fn from_secret(secret: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let derived = hmac::sign(&secret, LABEL);
+        Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
     }
 
     fn value(&self, upstream: &str, backend: &str) -> String {
@@ -192,6 +199,9 @@ impl fmt::Debug for Key {
         f.write_str("Key(***)")
     }
 }
+
+/// What is derived from a secret for other uses tells nothing of this key.
+const LABEL: &[u8] = b"portcullis affinity cookie";
 
 /// Enough that no two backends share a value.
 const VALUE_BYTES: usize = 12;
@@ -358,6 +368,15 @@ mod tests {
         // A request that the old one still had under way.
         opened(&old, 0, "late");
         assert_eq!(home(&new, &session("late"), None), Some(0));
+    }
+
+    #[test]
+    fn knows_its_key() {
+        let upstream = sticky("api", Mode::Cookie, b"k");
+        let is_keyed_by = |key: &Key| upstream.sticky().unwrap().is_keyed_by(key);
+        assert!(is_keyed_by(&Key::from_secret(b"k")));
+        assert!(!is_keyed_by(&Key::from_secret(b"other")));
+        assert!(!is_keyed_by(&Key::random().unwrap()));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Clients that stay where they were, by cookie.
 
 use crate::harness::{
+    Proxy,
     backend::{Backend, full},
+    folder,
     setup::Setup,
 };
 
@@ -149,4 +151,74 @@ async fn a_forged_cookie_is_no_error() {
             .header("cookie", &format!("{name}={forged}"));
         assert_eq!(request.send().await.status, 200, "{forged}");
     }
+}
+
+/// Long enough, as written in the configuration.
+const SECRET: &str = "secret = \"a secret of the end-to-end tests, 32 bytes and more\"";
+
+/// The cookie that a client without one gets, as it sends it.
+async fn cookie(proxy: &Proxy) -> String {
+    let reply = proxy.get("/").await;
+    reply
+        .header("set-cookie")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+/// Whether the backend that a cookie names is known: then it is not set anew.
+async fn is_known(proxy: &Proxy, cookie: &str) -> bool {
+    let request = proxy.request("GET", "/").header("cookie", cookie);
+    request.send().await.count("set-cookie") == 0
+}
+
+#[tokio::test]
+async fn proxies_with_the_same_secret_know_each_others_cookies() {
+    let backends = [
+        Backend::echo().await,
+        Backend::echo().await,
+        Backend::echo().await,
+    ];
+    let all: Vec<_> = backends.iter().collect();
+    let setup = Setup::to(&all).upstream("sticky = \"cookie\"\nbalance = \"round_robin\"");
+    let one = setup.clone().server(SECRET).start().await;
+    let dir = folder();
+    let secret = SECRET.split('"').nth(1).unwrap();
+    std::fs::write(dir.path().join("cookie.secret"), format!("{secret}\n")).unwrap();
+    let other = setup
+        .clone()
+        .server("secret_file = \"cookie.secret\"")
+        .start_in(dir)
+        .await;
+    let stranger = setup.start().await;
+    for _ in 0..backends.len() {
+        let cookie = cookie(&one).await;
+        let home = backends.iter().find(|it| it.count("GET /") > 0).unwrap();
+        home.forget();
+        for _ in 0..5 {
+            assert!(is_known(&other, &cookie).await);
+        }
+        assert_eq!(home.count("GET /"), 5);
+        assert!(!is_known(&stranger, &cookie).await);
+        backends.iter().for_each(Backend::forget);
+    }
+}
+
+#[tokio::test]
+async fn another_secret_begins_with_a_reload_and_the_same_one_goes_on() {
+    let backends = [Backend::echo().await, Backend::echo().await];
+    let all: Vec<_> = backends.iter().collect();
+    let setup = Setup::to(&all).upstream("sticky = \"cookie\"");
+    let toml = setup.clone().server(SECRET).toml();
+    let proxy = Proxy::start(&toml).await;
+    let first = cookie(&proxy).await;
+    proxy.reload(&toml).await;
+    assert!(is_known(&proxy, &first).await);
+    let other = SECRET.replace("a secret", "another secret");
+    proxy.reload(&setup.server(&other).toml()).await;
+    assert!(!is_known(&proxy, &first).await);
+    proxy.reload(&toml).await;
+    assert!(is_known(&proxy, &first).await);
+    assert_eq!(proxy.log().count("end-to-end tests"), 0);
 }

@@ -144,6 +144,11 @@ impl Backend {
         self.seen.requests.lock().unwrap().clone()
     }
 
+    /// Forgets the requests so far.
+    pub(crate) fn forget(&self) {
+        self.seen.requests.lock().unwrap().clear();
+    }
+
     /// Requests whose text holds `part`.
     pub(crate) fn count(&self, part: &str) -> usize {
         self.requests()
