@@ -205,7 +205,7 @@ impl<'a> App<'a> {
         tracing::info!(timeout_s = timeout.as_secs(), "draining");
         let deadline = Instant::now() + timeout;
         self.stage.send_replace(Stage::Draining);
-        self.notice.give(deadline);
+        self.notice.set(Some(deadline));
         self.refresh.abort();
         self.listeners.close();
         let deadline = tokio::time::sleep_until(deadline);

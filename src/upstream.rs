@@ -3,7 +3,10 @@
 //! One [`Upstream`] is shared by all workers; what changes in it is atomic. Probes and the resolver
 //! run elsewhere and report to it.
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak, atomic::AtomicUsize},
+};
 
 use arc_swap::Guard;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -13,6 +16,7 @@ use crate::{
     observe::metrics::{Metrics, backend::UpstreamMetrics},
     tls::TlsError,
     upstream::{
+        backend::Backend,
         balancer::Balancer,
         budget::Budget,
         connector::Connector,
@@ -66,6 +70,8 @@ pub struct Surroundings<'a> {
     pub metrics: &'a Arc<Metrics>,
     /// Worker threads; each has a pool of its own per backend.
     pub workers: usize,
+    /// The upstream of the same name that a reload replaces.
+    pub before: Option<&'a Upstream>,
 }
 
 impl Upstream {
@@ -81,27 +87,39 @@ impl Upstream {
             key,
             metrics,
             workers,
+            before,
         } = *surroundings;
         let name: Arc<str> = config.name.as_str().into();
-        let sticky = Sticky::new(&config, key).map(Arc::new);
+        let sticky = Sticky::new(&config, key, before.and_then(Self::sticky)).map(Arc::new);
+        let drained = before.map(|it| it.members.drained().clone());
+        let drained = drained.unwrap_or_default();
         let maker = Maker {
             upstream: Arc::clone(&name),
             metrics: Arc::clone(metrics),
             workers,
             sticky: sticky.clone(),
             next: AtomicUsize::new(0),
+            before: before.map(Self::by_name).unwrap_or_default(),
         };
         Ok(Arc::new(Self {
             connector: Connector::new(&config)?,
             metrics: metrics.upstream(&config.name),
             name,
-            members: Members::new(&config.backends, maker),
+            members: Members::new(&config.backends, maker, drained),
             balancer: Balancer::new(config.balance),
             queue: Queue::new(config.limits.queue),
             budget: Budget::new(config.retry.budget),
             sticky,
             config,
         }))
+    }
+
+    fn by_name(&self) -> HashMap<Arc<str>, Weak<Backend>> {
+        let backends = self.backends();
+        let named = backends
+            .iter()
+            .map(|it| (Arc::clone(it.name()), Arc::downgrade(it)));
+        named.collect()
     }
 
     /// Makes its connections.

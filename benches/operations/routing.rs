@@ -66,6 +66,7 @@ pub(crate) fn balancer(balance: &str, count: u16) -> Operation {
         key: &sticky::Key::from_secret(b"bench"),
         metrics: &Arc::new(Metrics::new()),
         workers: 1,
+        before: None,
     };
     let upstream = Upstream::new(config.upstreams["api"].clone(), &surroundings)
         .expect("no authorities are read for plain backends");

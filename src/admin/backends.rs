@@ -69,12 +69,13 @@ fn state(backend: &Backend) -> Value {
     } else {
         "up"
     };
+    let under_way = backend.under_way();
     json!({
         "name": **backend.name(),
         "state": state,
         "addresses": backend.addresses().iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "in_flight": backend.in_flight(),
-        "lingering": backend.lingering(),
+        "in_flight": under_way.requests,
+        "lingering": under_way.lingering,
     })
 }
 

@@ -14,14 +14,10 @@ pub struct Notice(watch::Sender<Option<Instant>>);
 pub struct Heed(watch::Receiver<Option<Instant>>);
 
 impl Notice {
-    /// Tells everyone who heeds it, now or later, to have ended by `deadline`.
-    pub fn give(&self, deadline: Instant) {
-        self.0.send_replace(Some(deadline));
-    }
-
-    /// Takes it back, for whoever has not begun to end.
-    pub fn withdraw(&self) {
-        self.0.send_replace(None);
+    /// Tells everyone who heeds it, now or later, to have ended by `deadline`; `None` takes it back, for whoever has
+    /// not begun to end.
+    pub fn set(&self, deadline: Option<Instant>) {
+        self.0.send_replace(deadline);
     }
 
     /// For one more tunnel.
@@ -59,11 +55,11 @@ mod tests {
         let mut early = notice.heed();
         assert_eq!(early.deadline(), None);
         let deadline = Instant::now() + Duration::from_secs(30);
-        notice.give(deadline);
+        notice.set(Some(deadline));
         early.changed().await;
         assert_eq!(early.deadline(), Some(deadline));
         assert_eq!(notice.heed().deadline(), Some(deadline));
-        notice.withdraw();
+        notice.set(None);
         early.changed().await;
         assert_eq!(early.deadline(), None);
         drop(notice);

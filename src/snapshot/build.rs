@@ -167,7 +167,7 @@ impl Shared {
         key: &sticky::Key,
     ) -> Result<Arc<Running>, Diagnostic> {
         let Some(known) = known else {
-            return self.start(config, key);
+            return self.start(config, key, None);
         };
         let sticky = known.upstream.sticky();
         if sticky.is_none_or(|it| it.is_keyed_by(key))
@@ -175,20 +175,20 @@ impl Shared {
         {
             return Ok(known.clone());
         }
-        let running = self.start(config, key)?;
-        running.upstream.succeed(&known.upstream);
-        Ok(running)
+        self.start(config, key, Some(&known.upstream))
     }
 
     fn start(
         &self,
         config: &Arc<crate::config::upstream::Upstream>,
         key: &sticky::Key,
+        before: Option<&Upstream>,
     ) -> Result<Arc<Running>, Diagnostic> {
         let surroundings = Surroundings {
             key,
             metrics: &self.metrics,
             workers: self.workers,
+            before,
         };
         let upstream = Upstream::new(config.clone(), &surroundings)
             .map_err(|error| backend_tls::fault(config, &error))?;

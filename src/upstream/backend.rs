@@ -3,13 +3,13 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     config::upstream::BackendAddress,
@@ -39,6 +39,8 @@ pub struct Backend {
     pools: Box<[Mutex<Pool>]>,
     metrics: Arc<BackendMetrics>,
     notice: Notice,
+    /// What it was before reloads, where something may still be under way.
+    earlier: Vec<Weak<Self>>,
     addresses: ArcSwap<Vec<SocketAddr>>,
     drained: AtomicBool,
     pub(in crate::upstream) health: Health,
@@ -46,6 +48,15 @@ pub struct Backend {
     pub(in crate::upstream) warm_up: WarmUp,
     /// Wakes the probe of this backend before its interval is over.
     pub(in crate::upstream) suspected: Notify,
+}
+
+/// What is under way at a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnderWay {
+    /// Requests.
+    pub requests: usize,
+    /// Tunnels and event streams.
+    pub lingering: usize,
 }
 
 /// Where a backend comes from.
@@ -89,6 +100,7 @@ impl Backend {
             metrics: Arc::default(),
             drained: AtomicBool::new(false),
             notice: Notice::default(),
+            earlier: Vec::new(),
             health: Health::new(),
             tally: Tally::default(),
             warm_up: WarmUp::new(),
@@ -105,6 +117,14 @@ impl Backend {
     /// Clients that stick to it get this cookie.
     pub(in crate::upstream) fn named_by(mut self, cookie: Option<Cookie>) -> Self {
         self.cookie = cookie;
+        self
+    }
+
+    /// It takes the place of `old`, which has the same name.
+    pub(in crate::upstream) fn after(mut self, old: &Arc<Self>) -> Self {
+        let still_there = old.earlier.iter().filter(|it| it.strong_count() > 0);
+        self.earlier = still_there.cloned().collect();
+        self.earlier.push(Arc::downgrade(old));
         self
     }
 
@@ -179,6 +199,27 @@ impl Backend {
     /// Tunnels and event streams.
     pub fn lingering(&self) -> usize {
         self.lingering.load(Ordering::Relaxed)
+    }
+
+    /// What is under way there, also what began before a reload.
+    pub fn under_way(&self) -> UnderWay {
+        let earlier = self.earlier.iter().filter_map(Weak::upgrade);
+        let own = UnderWay {
+            requests: self.in_flight(),
+            lingering: self.lingering(),
+        };
+        earlier.fold(own, |sum, it| UnderWay {
+            requests: sum.requests + it.in_flight(),
+            lingering: sum.lingering + it.lingering(),
+        })
+    }
+
+    /// Tells its tunnels, also those that began before a reload, to have ended by `deadline`; or that they may stay.
+    pub(in crate::upstream) fn end_tunnels(&self, deadline: Option<Instant>) {
+        self.notice.set(deadline);
+        for earlier in self.earlier.iter().filter_map(Weak::upgrade) {
+            earlier.notice.set(deadline);
+        }
     }
 
     /// Requests in flight, which `limits.max_requests` bounds.

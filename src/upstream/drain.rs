@@ -33,7 +33,7 @@ impl Upstream {
         for backend in self.members.set_drained(name, true) {
             tracing::info!(upstream = %self.name, backend = %name, "backend is drained");
             show(&backend);
-            backend.notice().give(Instant::now() + TUNNELS_END);
+            backend.end_tunnels(Some(Instant::now() + TUNNELS_END));
         }
     }
 
@@ -41,19 +41,8 @@ impl Upstream {
     pub fn undrain(&self, name: &Arc<str>) {
         for backend in self.members.set_drained(name, false) {
             tracing::info!(upstream = %self.name, backend = %name, "backend is back in service");
-            backend.notice().withdraw();
+            backend.end_tunnels(None);
             self.returned(&backend);
-        }
-    }
-
-    /// Takes over from the upstream that it replaces which names are drained, and where sessions live.
-    pub fn succeed(&self, old: &Self) {
-        if let (Some(sticky), Some(old)) = (&self.sticky, &old.sticky) {
-            sticky.succeed(old);
-        }
-        let names = old.members.drained().clone();
-        for name in &names {
-            self.drain(name);
         }
     }
 }
@@ -63,10 +52,26 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::upstream::{
-        lease::Refusal,
-        tests::{upstream, wanted},
+    use crate::{
+        observe::metrics::Metrics,
+        upstream::{
+            Surroundings,
+            lease::Refusal,
+            sticky::Key,
+            tests::{upstream, wanted},
+        },
     };
+
+    /// What a reload makes of an upstream.
+    fn after(old: &Upstream) -> Arc<Upstream> {
+        let surroundings = Surroundings {
+            key: &Key::from_secret(b"test"),
+            metrics: &Arc::new(Metrics::new()),
+            workers: 1,
+            before: Some(old),
+        };
+        Upstream::new(old.config().clone(), &surroundings).unwrap()
+    }
 
     const BACKENDS: [&str; 2] = ["http://127.0.0.1:3001", "http://app:3002"];
 
@@ -120,11 +125,31 @@ mod tests {
         let old = two();
         old.drain(old.named("127.0.0.1:3001")[0].name());
         old.drain(old.named("app:3002#10.0.0.2")[0].name());
-        let new = upstream(&BACKENDS, |_| {});
-        new.succeed(&old);
+        let new = after(&old);
         let found = ["10.0.0.1:3002", "10.0.0.2:3002"].map(|it| it.parse().unwrap());
         new.members.resolved(1, &found);
         let drained: Vec<_> = new.backends().iter().map(|it| it.is_drained()).collect();
         assert_eq!(drained, [true, false, true]);
+    }
+
+    #[tokio::test]
+    async fn counts_what_began_before_reloads_and_tells_its_tunnels() {
+        let old = two();
+        let name = Arc::clone(old.backends()[0].name());
+        let leases: Vec<_> = (0..3).map(|_| old.lease(&wanted()).unwrap()).collect();
+        let mine = leases
+            .iter()
+            .find(|it| it.backend().name() == &name)
+            .unwrap();
+        let mut heed = mine.backend().notice().heed();
+        let new = after(&after(&old));
+        let requests = || new.backends()[0].under_way().requests;
+        assert_eq!(requests(), 1);
+        new.drain(&name);
+        assert!(heed.deadline().is_some());
+        new.undrain(&name);
+        assert!(heed.deadline().is_none());
+        drop(leases);
+        assert_eq!(requests(), 0);
     }
 }

@@ -5,10 +5,10 @@
 //! idle connections end with the last lease.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -48,23 +48,30 @@ pub(in crate::upstream) struct Maker {
     pub(in crate::upstream) workers: usize,
     pub(in crate::upstream) sticky: Option<Arc<Sticky>>,
     pub(in crate::upstream) next: AtomicUsize,
+    /// Backends of the upstream that a reload replaces, by name.
+    pub(in crate::upstream) before: HashMap<Arc<str>, Weak<Backend>>,
 }
 
 impl Members {
-    /// One backend per address. Those of names are not resolved so far: nobody can connect to them, and requests wait.
-    pub(in crate::upstream) fn new(addresses: &[BackendAddress], maker: Maker) -> Self {
+    /// One backend per address. Those in `drained` are. Those of names are not resolved so far: nobody can connect to them, and requests wait.
+    pub(in crate::upstream) fn new(
+        addresses: &[BackendAddress],
+        maker: Maker,
+        drained: HashSet<Arc<str>>,
+    ) -> Self {
         let backends = addresses.iter().enumerate().map(|(place, address)| {
-            maker.make(Origin {
+            let origin = Origin {
                 address: address.clone(),
                 place,
                 instance: None,
                 lost: Arc::new(Notify::new()),
-            })
+            };
+            maker.make(origin, &drained)
         });
         Self {
             current: ArcSwap::from_pointee(backends.collect()),
             changed: watch::Sender::new(()),
-            drained: Mutex::default(),
+            drained: Mutex::new(drained),
             maker,
         }
     }
@@ -123,12 +130,11 @@ impl Members {
                 origin.place == place && origin.instance == instance
             });
             let backend = known.cloned().unwrap_or_else(|| {
-                let backend = self.maker.make(Origin {
+                let origin = Origin {
                     instance,
                     ..origin.clone()
-                });
-                backend.set_drained(drained.contains(backend.name()));
-                backend
+                };
+                self.maker.make(origin, &drained)
             });
             if backend.learn(&group) {
                 backend.hang_up();
@@ -151,12 +157,17 @@ impl Members {
 }
 
 impl Maker {
-    fn make(&self, origin: Origin) -> Arc<Backend> {
+    fn make(&self, origin: Origin, drained: &HashSet<Arc<str>>) -> Arc<Backend> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let backend =
             Backend::new(origin, id, self.workers).counted_in(&self.metrics, &self.upstream);
         let cookie = self.sticky.as_ref().map(|it| it.cookie(backend.name()));
-        Arc::new(backend.named_by(cookie))
+        let mut backend = backend.named_by(cookie);
+        if let Some(old) = self.before.get(backend.name()).and_then(Weak::upgrade) {
+            backend = backend.after(&old);
+        }
+        backend.set_drained(drained.contains(backend.name()));
+        Arc::new(backend)
     }
 }
 

@@ -7,7 +7,6 @@
 
 use std::{fmt, sync::Arc};
 
-use arc_swap::ArcSwap;
 use aws_lc_rs::{digest, hmac, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, Uri, header::COOKIE};
@@ -31,8 +30,7 @@ pub struct Sticky {
     upstream: String,
     name: String,
     key: Key,
-    /// Replaced once, before the first request, where a reload made the upstream anew.
-    sessions: ArcSwap<Sessions>,
+    sessions: Arc<Sessions>,
 }
 
 /// What the cookie says of one backend.
@@ -44,21 +42,21 @@ pub(in crate::upstream) struct Cookie {
 }
 
 impl Sticky {
-    /// `None` when nothing sticks.
-    pub(in crate::upstream) fn new(config: &config::upstream::Upstream, key: &Key) -> Option<Self> {
+    /// `None` when nothing sticks. Shares the sessions of the affinity `before` it, which a reload replaces: they name
+    /// their backends as the configuration does, so they hold for this one as well.
+    pub(in crate::upstream) fn new(
+        config: &config::upstream::Upstream,
+        key: &Key,
+        before: Option<&Self>,
+    ) -> Option<Self> {
         (config.sticky != Mode::Off).then(|| Self {
             mode: config.sticky,
             upstream: config.name.clone(),
             name: cookie_name(&config.name),
             key: key.clone(),
-            sessions: ArcSwap::from_pointee(Sessions::new()),
+            sessions: before
+                .map_or_else(|| Arc::new(Sessions::new()), |it| Arc::clone(&it.sessions)),
         })
-    }
-
-    /// Shares the sessions of the affinity that this one replaces. They name their backends as the configuration
-    /// does, so they hold for it as well.
-    pub(in crate::upstream) fn succeed(&self, old: &Self) {
-        self.sessions.store(old.sessions.load_full());
     }
 
     /// The cookie of a backend, by its name.
@@ -81,7 +79,7 @@ impl Sticky {
     /// one cookie for many sessions, of which some may be older than it.
     pub fn home(&self, uri: &Uri, headers: &HeaderMap, backends: &[Arc<Backend>]) -> Option<usize> {
         let by_session = || {
-            let home = self.sessions.load().find(&engine_io::session(uri)?)?;
+            let home = self.sessions.find(&engine_io::session(uri)?)?;
             let backend = backends.iter().find(|it| it.seed() == home)?;
             Some(backend.id())
         };
@@ -91,7 +89,7 @@ impl Sticky {
     /// What learns the session that `backend` opens with its answer to a request for `uri`, where that asks for one.
     pub fn listener(&self, uri: &Uri, backend: &Backend) -> Option<Listener> {
         engine_io::is_handshake(uri)
-            .then(|| Listener::new(self.sessions.load_full(), backend.seed()))
+            .then(|| Listener::new(Arc::clone(&self.sessions), backend.seed()))
     }
 
     /// The id of the backend that the request's cookie names, if it is one of `backends`.
@@ -228,6 +226,10 @@ mod tests {
     const BACKENDS: [&str; 2] = ["http://127.0.0.1:3001", "http://127.0.0.1:3002"];
 
     fn sticky(name: &str, mode: Mode, secret: &[u8]) -> Arc<Upstream> {
+        after(None, name, mode, secret)
+    }
+
+    fn after(before: Option<&Upstream>, name: &str, mode: Mode, secret: &[u8]) -> Arc<Upstream> {
         let mut config = upstream(&BACKENDS, |_| {}).config().as_ref().clone();
         name.clone_into(&mut config.name);
         config.sticky = mode;
@@ -235,6 +237,7 @@ mod tests {
             key: &Key::from_secret(secret),
             metrics: &Arc::new(Metrics::new()),
             workers: 1,
+            before,
         };
         Upstream::new(Arc::new(config), &surroundings).unwrap()
     }
@@ -361,8 +364,7 @@ mod tests {
     fn an_upstream_that_was_made_anew_knows_the_sessions_of_the_old_one() {
         let old = sticky("api", Mode::SocketIo, b"k");
         opened(&old, 1, "abc");
-        let new = sticky("api", Mode::SocketIo, b"other");
-        new.succeed(&old);
+        let new = after(Some(&old), "api", Mode::SocketIo, b"other");
         let session = |sid: &str| format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
         assert_eq!(home(&new, &session("abc"), None), Some(1));
         // A request that the old one still had under way.

@@ -70,6 +70,7 @@ pub(crate) fn upstream(
         key: &sticky::Key::from_secret(b"test"),
         metrics: &Arc::new(Metrics::new()),
         workers: 1,
+        before: None,
     };
     Upstream::new(Arc::new(config), &surroundings).unwrap()
 }
@@ -154,6 +155,7 @@ async fn each_probe_says_in_the_metrics_how_a_backend_is() {
         key: &sticky::Key::from_secret(b"test"),
         metrics: &metrics,
         workers: 1,
+        before: None,
     };
     let config = config::upstream::Upstream::new("api", vec![address("http://127.0.0.1:1")]);
     let upstream = Upstream::new(Arc::new(config), &surroundings).unwrap();

@@ -69,7 +69,7 @@ mod tests {
     async fn spreads_tunnels_over_the_last_part() {
         let notice = Notice::default();
         let (now, deadline) = (Instant::now(), Instant::now() + secs(30.0));
-        notice.give(deadline);
+        notice.set(Some(deadline));
         let quiet = Notice::default();
         let mut tunnels = tokio::task::JoinSet::new();
         for _ in 0..1000 {
@@ -94,13 +94,13 @@ mod tests {
         let (process, backend) = (Notice::default(), Notice::default());
         let moment = tokio::spawn(come(process.heed(), backend.heed()));
         let start = Instant::now();
-        process.give(start + secs(60.0));
-        process.withdraw();
+        process.set(Some(start + secs(60.0)));
+        process.set(None);
         tokio::time::sleep(secs(100.0)).await;
         assert!(!moment.is_finished());
         let soon = Instant::now() + secs(10.0);
-        process.give(Instant::now() + secs(60.0));
-        backend.give(soon);
+        process.set(Some(Instant::now() + secs(60.0)));
+        backend.set(Some(soon));
         assert_eq!(moment.await.unwrap(), soon);
         assert!(Instant::now() < soon);
     }
