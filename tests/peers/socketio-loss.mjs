@@ -15,7 +15,7 @@ import { baseUrl, ca, check, finish, integerFromEnv, note } from './peer.mjs';
 const CLIENTS = integerFromEnv('CLIENTS', 200);
 const TRANSPORTS = process.env.TRANSPORTS.split(',');
 const { VICTIM, VICTIM_PID } = process.env;
-const WAIT_MS = 60_000;
+const WAIT_MS = 45_000;
 const POLL_MS = 20;
 
 class Client {
@@ -39,34 +39,49 @@ class Client {
       reconnectionDelayMax: 500,
     });
     this.socket.on('connect', () => this.sessions.push(this.socket.io.engine.id));
+    // A machine that is too busy for an upgrade in time leaves a client where it is.
+    this.socket.io.on('open', () => {
+      this.upgrade = undefined;
+      this.socket.io.engine.once('upgradeError', (error) => (this.upgrade = error));
+    });
     this.socket.on('disconnect', (why) => this.losses.push(why));
     this.socket.on('connect_error', ({ message, description }) => {
       this.errors.push(`${message} (${description?.message ?? description ?? 'no description'})`);
     });
   }
 
-  get isConnected() {
-    return this.socket.connected;
+  /** Connected, and by the last transport unless that failed. */
+  get isSettled() {
+    return this.socket.connected && (this.upgrade || this.socket.io.engine.transport.name === TRANSPORTS.at(-1));
   }
 
-  get isUpgraded() {
-    return this.isConnected && this.socket.io.engine.transport.name === TRANSPORTS.at(-1);
+  toString() {
+    const { sessions, losses, errors, upgrade, socket } = this;
+    const transport = socket.io.engine?.transport.name;
+    return JSON.stringify({ connected: socket.connected, transport, sessions, losses, errors, upgrade: upgrade?.message });
   }
 
   /** Sends and gets back; resolves with the instance that answered. */
   async exchange(payload) {
     const pong = once(this.socket, 'pong');
+    const lost = once(this.socket, 'disconnect').then(([why]) => {
+      throw new Error(`disconnected: ${why}`);
+    });
+    lost.catch(() => {});
     this.socket.emit('ping', payload);
-    const [answer] = await pong;
+    const [answer] = await Promise.race([pong, lost]);
     assert.equal(answer.payload, payload);
     this.instance = answer.instance;
     return answer.instance;
   }
 }
 
-async function until(what, isSo) {
-  for (const start = Date.now(); !isSo(); await sleep(POLL_MS)) {
-    if (Date.now() - start > WAIT_MS) throw new Error(`${what} did not come in ${WAIT_MS} ms`);
+/** Waits until it `isSo` for all of `clients`. */
+async function until(what, clients, isSo) {
+  for (const end = Date.now() + WAIT_MS; ; await sleep(POLL_MS)) {
+    const missing = clients.filter((it) => !isSo(it));
+    if (missing.length === 0) return;
+    if (Date.now() > end) throw new Error(`${what} did not come for ${missing.length}: ${missing[0]}`);
   }
 }
 
@@ -82,7 +97,7 @@ const each = (act) => Promise.all(clients.map(act));
 await check(
   `${TRANSPORTS}: ${CLIENTS} clients connect, each once, and stay where they are`,
   async () => {
-    await until('the last connection', () => clients.every((it) => it.isUpgraded));
+    await until('a connection', clients, (it) => it.isSettled);
     await each((it) => it.exchange(`${it.number}/first`));
     note(`before: ${shares(clients)}`);
     for (let round = 0; round < 3; round += 1) {
@@ -92,9 +107,12 @@ await check(
       });
     }
     for (const { sessions, losses, errors } of clients) assert.deepEqual([sessions.length, losses, errors], [1, [], []]);
+    const failed = clients.map(({ upgrade }) => upgrade).filter(Boolean);
+    note(`upgrades that failed: ${failed.length}`);
+    assert.ok(failed.length < CLIENTS / 10, failed[0]);
     assert.equal(new Set(clients.map(({ sessions }) => sessions[0])).size, CLIENTS, 'two have one session');
   },
-  WAIT_MS,
+  WAIT_MS * 2,
 );
 
 await check(
@@ -104,12 +122,12 @@ await check(
     const kept = clients.filter(({ instance }) => instance !== VICTIM);
     assert.ok(lost.length > 0 && kept.length > 0, 'the victim has no clients, or all');
     process.kill(Number(VICTIM_PID), 'SIGKILL');
-    await until('the last return', () => lost.every((it) => it.losses.length > 0 && it.isUpgraded));
+    await until('a return', lost, (it) => it.losses.length > 0 && it.isSettled);
     await each((it) => it.exchange(`${it.number}/after`));
     note(`after: ${shares(clients)}; connections that failed on the way: ${lost.flatMap(({ errors }) => errors).length}`);
     assert.ok(clients.every(({ instance }) => instance !== VICTIM), 'served by the dead');
     for (const { sessions, losses, errors } of kept) assert.deepEqual([sessions.length, losses, errors], [1, [], []]);
   },
-  WAIT_MS,
+  WAIT_MS * 2,
 );
 finish();
