@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 use crate::harness::{
     Proxy,
     backend::{Backend, Sent, full},
-    nest::{Nest, client},
+    nest::{Nest, client, proxy_to},
+    node::Node,
     setup::Setup,
 };
 
@@ -278,4 +279,15 @@ async fn socket_io_clients_without_cookies_poll_over_three_instances_and_survive
         &[("VICTIM", "nest-1"), ("VICTIM_PID", &pid)],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_polls_though_its_cookies_are_blocked() {
+    let mut servers = Vec::new();
+    for instance in ["one", "two", "three"] {
+        servers.push(Node::start("socketio-backend.mjs", &[("INSTANCE", instance)]).await);
+    }
+    let urls: Vec<_> = servers.iter().map(|it| it.url("http")).collect();
+    let proxy = proxy_to(&urls).await;
+    client("foreign-page.mjs", &proxy, &[]).await;
 }

@@ -1,38 +1,17 @@
 // A real Chromium on the real client over https, trusting the CA the way a user would: no error is ignored.
-// Environment: BASE_URL, CA_FILE; CHROMIUM (default /usr/bin/chromium), SCREENSHOT_DIR.
+// Environment: BASE_URL, CA_FILE; SCREENSHOT_DIR, and what chromium.mjs takes.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { chromium } from 'playwright-core';
-
-import { baseUrl, caFile, check, finish, note } from './peer.mjs';
+import { clean, launch } from './chromium.mjs';
+import { baseUrl, check, finish, note } from './peer.mjs';
 
 const WAIT_MS = 15_000;
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
-const home = mkdtempSync(join(tmpdir(), 'portcullis-browser-'));
 /** Everything that went wrong in the page, in the order in which it did. */
 const faults = [];
 const sockets = [];
-
-function trust(file) {
-  const store = join(home, '.pki', 'nssdb');
-  mkdirSync(store, { recursive: true });
-  execFileSync('certutil', ['-d', `sql:${store}`, '-N', '--empty-password']);
-  execFileSync('certutil', ['-d', `sql:${store}`, '-A', '-t', 'C,,', '-n', 'ca', '-i', file]);
-}
 
 async function openPage(browser) {
   const page = await browser.newPage({ baseURL: baseUrl.origin, viewport: { width: 1000, height: 700 } });
@@ -170,14 +149,7 @@ async function changedFrom(page, old) {
 
 let browser;
 try {
-  if (caFile) trust(caFile);
-  browser = await check('Chromium starts', () =>
-    chromium.launch({
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      args: FLAGS,
-      env: { ...process.env, HOME: home },
-    }),
-  );
+  browser = await check('Chromium starts', () => launch());
   if (browser) {
     const page = await openPage(browser);
     if (await checkHome(page)) {
@@ -189,6 +161,6 @@ try {
   }
 } finally {
   await browser?.close();
-  rmSync(home, { recursive: true, force: true });
+  clean();
 }
 finish();

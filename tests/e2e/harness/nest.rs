@@ -74,24 +74,7 @@ impl Nest {
 
     /// The proxy in front of them: the client at `/`, the API below `/api/`, and Socket.IO.
     pub(crate) async fn behind_proxy(&self) -> Proxy {
-        let backends: Vec<_> = self
-            .instances
-            .iter()
-            .map(|it| format!("{:?}", it.url()))
-            .collect();
-        let toml = include_str!("nest.toml")
-            .replace("@backends", &backends.join(", "))
-            .replace(
-                "@client",
-                root()
-                    .join("examples/nestflux/client/dist")
-                    .to_str()
-                    .unwrap(),
-            );
-        let dir = tempfile::tempdir().unwrap();
-        Pki::get().write_leaf(dir.path(), "site", &[HOST]);
-        std::fs::write(dir.path().join("ca.pem"), Pki::get().ca_pem()).unwrap();
-        Proxy::start_in(dir, &toml).await
+        proxy_to(&self.urls()).await
     }
 
     /// Kills an instance without a word.
@@ -213,6 +196,18 @@ impl Plain {
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
+}
+
+/// A proxy for the clients of `tests/peers` in front of the backends at `urls`.
+pub(crate) async fn proxy_to(urls: &[String]) -> Proxy {
+    let client = root().join("examples/nestflux/client/dist");
+    let toml = include_str!("nest.toml")
+        .replace("[@backends]", &format!("{urls:?}"))
+        .replace("@client", client.to_str().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    Pki::get().write_leaf(dir.path(), "site", &[HOST]);
+    std::fs::write(dir.path().join("ca.pem"), Pki::get().ca_pem()).unwrap();
+    Proxy::start_in(dir, &toml).await
 }
 
 /// Runs a client of `tests/peers` against `proxy`; every check of it must hold.
