@@ -34,7 +34,8 @@ as_root() {
     fi
 }
 
-# Installs what is missing of `command=package` pairs, by one call of apt-get.
+# Installs what is missing of `command=package` pairs, by one call of apt-get. A command that is not in everybody's PATH
+# is named by its file.
 install_tools() {
     local pair packages=()
     for pair in "$@"; do

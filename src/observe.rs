@@ -101,13 +101,14 @@ impl ProgramLog {
     }
 }
 
-/// Below `info` the libraries underneath would drown the proxy's own lines.
+/// Below `info` the libraries underneath would drown the proxy's own lines. What the DNS library has to say is in the
+/// outcome of a look-up, which is told once and not each time.
 fn filter(level: Level) -> EnvFilter {
     EnvFilter::new(match level {
-        Level::Error => "error",
-        Level::Warn => "warn",
-        Level::Info => "info",
-        Level::Debug => "info,portcullis=debug",
+        Level::Error => "error,hickory=off",
+        Level::Warn => "warn,hickory=off",
+        Level::Info => "info,hickory=off",
+        Level::Debug => "info,portcullis=debug,hickory=off",
     })
 }
 

@@ -1,8 +1,11 @@
 //! Every default, with its reason. `config/reference.toml` says them to the user; a test compares the two.
 
-use std::{num::NonZero, time::Duration};
+use std::{net::SocketAddr, num::NonZero, time::Duration};
 
-use crate::config::tls::{CipherSuite, Group};
+use crate::config::{
+    tls::{CipherSuite, Group},
+    value::Located,
+};
 
 /// Long enough for a slow answer, shorter than the 90 s after which systemd kills.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -16,6 +19,9 @@ pub(crate) const HEAD_LIMIT: u64 = 32 << 10;
 pub(crate) const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// Socket.IO pings every 25 s: what is silent for this long is gone.
 pub(crate) const TUNNEL_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// None of our own: `/etc/resolv.conf` is what the rest of the machine goes by.
+pub(crate) const DNS: [Located<SocketAddr>; 0] = [];
 
 /// Beyond what one NestJS deployment serves. An idle one takes about 11 KiB over HTTP/1.1.
 pub(crate) const MAX_CONNECTIONS: usize = 20_000;

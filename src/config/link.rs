@@ -31,12 +31,13 @@ pub(crate) fn link(reader: &Reader<'_>, server: &Server, raw: Raw) -> Linked {
     report_circles(reader, &raw.listeners, &raw.upstreams);
     report_host_clashes(reader, &raw.sites);
     report_missing_tls(reader, &raw.listeners, &raw.sites);
+    report_unused_dns(reader, server, &raw.upstreams);
     let mut used = BTreeSet::new();
     let names: Vec<Located<String>> = raw.upstreams.iter().map(|it| it.name.clone()).collect();
     let upstreams: BTreeMap<String, Arc<Upstream>> = raw
         .upstreams
         .into_iter()
-        .filter_map(|it| Some((it.name.value, Arc::new(it.upstream?))))
+        .filter_map(|it| Some((it.name.value, Arc::new(give_dns(it.upstream?, server)))))
         .collect();
     let listeners = link_listeners(reader, raw.listeners, &raw.sites);
     let mut sites = Vec::new();
@@ -73,6 +74,27 @@ pub(crate) fn link(reader: &Reader<'_>, server: &Server, raw: Raw) -> Linked {
         listeners,
         upstreams,
         sites,
+    }
+}
+
+/// An upstream that is asked for says of whom: it is another one when the servers are others.
+fn give_dns(mut upstream: Upstream, server: &Server) -> Upstream {
+    if upstream.backends.iter().any(BackendAddress::is_srv) {
+        upstream.dns = server.dns.iter().map(|it| it.value).collect();
+    }
+    upstream
+}
+
+fn report_unused_dns(reader: &Reader<'_>, server: &Server, upstreams: &[RawUpstream]) {
+    let mut backends = upstreams.iter().flat_map(|upstream| &upstream.backends);
+    if let Some(first) = server.dns.first()
+        && !reader.has_errors()
+        && !backends.any(|it| it.value.is_srv())
+    {
+        let warning = Diagnostic::warning("no backend is looked up with `server.dns`")
+            .at(first.span.clone())
+            .help("write one as `srv+http://NAME`, or take `dns` out; plain names are the system's matter");
+        reader.push(warning);
     }
 }
 

@@ -17,6 +17,8 @@ use crate::config::{
     value::{Located, Secret, unit::Size},
 };
 
+mod dns;
+
 /// `[server]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
@@ -38,6 +40,8 @@ pub struct Server {
     pub tunnel_timeout: Duration,
     /// Makes the key of affinity cookies; `None`: a key that ends with the process.
     pub secret: Option<Secret>,
+    /// Servers that SRV names are asked of; none: those of the system.
+    pub dns: Vec<Located<SocketAddr>>,
 }
 
 /// `server.admin`.
@@ -63,6 +67,7 @@ pub(crate) static SHAPE: Shape = Shape {
         "tunnel_timeout",
         "secret",
         "secret_file",
+        "dns",
     ],
     reserved: &[],
 };
@@ -89,6 +94,7 @@ impl Default for Server {
             stall_timeout: defaults::STALL_TIMEOUT,
             tunnel_timeout: defaults::TUNNEL_TIMEOUT,
             secret: None,
+            dns: defaults::DNS.to_vec(),
         }
     }
 }
@@ -128,6 +134,7 @@ impl Server {
             stall_timeout: table.take_within("stall_timeout", default.stall_timeout, &long),
             tunnel_timeout: table.take_within("tunnel_timeout", default.tunnel_timeout, &long),
             secret: read_secret(table),
+            dns: dns::read(table),
         };
         table.finish();
         server

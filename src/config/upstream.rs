@@ -1,6 +1,6 @@
 //! `[upstream.NAME]`: a named set of backends.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
@@ -54,6 +54,8 @@ pub struct Upstream {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// For `https` backends; present exactly when one is.
     pub tls: Option<BackendTls>,
+    /// Servers that SRV names are asked of; none: those of the system. Only where a backend is such a name.
+    pub dns: Vec<SocketAddr>,
 }
 
 /// Where a backend listens.
@@ -68,8 +70,33 @@ pub enum BackendAddress {
         /// Port.
         port: u16,
     },
+    /// `srv+http://name` or `srv+https://name`: wherever the SRV records of the name say (RFC 2782).
+    Srv {
+        /// Speak TLS.
+        tls: bool,
+        /// Name of the records.
+        name: String,
+    },
     /// `unix:/path`.
     Unix(PathBuf),
+}
+
+/// Whether this build can look up SRV names, and ask DNS servers that the configuration names.
+pub(crate) const HAS_DNS: bool = cfg!(feature = "dns");
+
+impl BackendAddress {
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        match self {
+            Self::Tcp { tls, .. } | Self::Srv { tls, .. } => *tls,
+            Self::Unix(_) => false,
+        }
+    }
+
+    /// Whether SRV records say where it is.
+    pub fn is_srv(&self) -> bool {
+        matches!(self, Self::Srv { .. })
+    }
 }
 
 /// As it is written in the file.
@@ -83,6 +110,10 @@ impl fmt::Display for BackendAddress {
                 } else {
                     write!(f, "{scheme}://{host}:{port}")
                 }
+            }
+            Self::Srv { tls, name } => {
+                let scheme = if *tls { "https" } else { "http" };
+                write!(f, "srv+{scheme}://{name}")
             }
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
@@ -232,9 +263,7 @@ pub(crate) struct RawUpstream {
 impl Upstream {
     /// An upstream with these backends and the default of everything else.
     pub fn new(name: impl Into<String>, backends: Vec<BackendAddress>) -> Self {
-        let speaks_tls = backends
-            .iter()
-            .any(|it| matches!(it, BackendAddress::Tcp { tls: true, .. }));
+        let speaks_tls = backends.iter().any(BackendAddress::is_tls);
         Self {
             name: name.into(),
             backends,
@@ -250,6 +279,7 @@ impl Upstream {
             pool: Pool::default(),
             proxy_protocol: None,
             tls: speaks_tls.then(BackendTls::default),
+            dns: Vec::new(),
         }
     }
 }
@@ -292,6 +322,7 @@ impl RawUpstream {
             },
             proxy_protocol,
             tls: tls::read(table, default.tls),
+            dns: default.dns,
             name: default.name,
             backends: default.backends,
         };

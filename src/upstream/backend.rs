@@ -4,7 +4,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
 };
 
@@ -43,6 +43,7 @@ pub struct Backend {
     earlier: Vec<Weak<Self>>,
     addresses: ArcSwap<Vec<SocketAddr>>,
     drained: AtomicBool,
+    rank: AtomicU8,
     pub(in crate::upstream) health: Health,
     pub(in crate::upstream) tally: Tally,
     pub(in crate::upstream) warm_up: WarmUp,
@@ -67,17 +68,41 @@ pub(in crate::upstream) struct Origin {
     /// Which of `upstream.backends` it is, counted from 0.
     pub(in crate::upstream) place: usize,
     /// Which instance, of a name that stands for several.
-    pub(in crate::upstream) instance: Option<IpAddr>,
+    pub(in crate::upstream) instance: Option<Instance>,
     /// Wakes the resolver of the name before its interval is over.
     pub(in crate::upstream) lost: Arc<Notify>,
 }
 
+/// One of those that a name stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Instance {
+    /// By an address of the name.
+    Address(IpAddr),
+    /// By an SRV record of the name.
+    Target {
+        /// A host name, in lower case.
+        host: Arc<str>,
+        /// Port.
+        port: u16,
+    },
+}
+
 impl Origin {
-    /// As configured, and `#` with the address where the name stands for several instances.
+    /// As configured, and `#` with the address or `/` with the target where the name stands for several instances.
     fn name(&self) -> String {
-        match self.instance {
+        match &self.instance {
             None => self.address.to_string(),
-            Some(ip) => format!("{}#{ip}", self.address),
+            Some(Instance::Address(ip)) => format!("{}#{ip}", self.address),
+            Some(Instance::Target { host, port }) => format!("{}/{host}:{port}", self.address),
+        }
+    }
+
+    /// Host and port; `None` for a Unix socket, and for SRV records that are not known so far.
+    fn host(&self) -> Option<(&str, u16)> {
+        match (&self.address, &self.instance) {
+            (_, Some(Instance::Target { host, port })) => Some((host, *port)),
+            (BackendAddress::Tcp { host, port, .. }, _) => Some((host, *port)),
+            (BackendAddress::Srv { .. } | BackendAddress::Unix(_), _) => None,
         }
     }
 }
@@ -90,7 +115,7 @@ impl Backend {
             id,
             seed: hash::seed(&name),
             name,
-            authority: authority(&origin.address).into(),
+            authority: authority(&origin).into(),
             cookie: None,
             addresses: ArcSwap::from_pointee(literal(&origin.address).into_iter().collect()),
             origin,
@@ -101,6 +126,7 @@ impl Backend {
             drained: AtomicBool::new(false),
             notice: Notice::default(),
             earlier: Vec::new(),
+            rank: AtomicU8::new(0),
             health: Health::new(),
             tally: Tally::default(),
             warm_up: WarmUp::new(),
@@ -154,7 +180,8 @@ impl Backend {
     }
 
     /// As in the configuration, such as `http://127.0.0.1:3001` or `unix:/run/app.sock`; with the
-    /// address behind it, as `http://app:3000#10.0.0.3`, where a name stands for several instances.
+    /// address behind it, as `http://app:3000#10.0.0.3`, where a name stands for several instances, and
+    /// with the target, as `srv+http://_api._tcp.test/a.test:3001`, where SRV records name it.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -162,6 +189,22 @@ impl Backend {
     /// Where it listens, as configured.
     pub fn address(&self) -> &BackendAddress {
         &self.origin.address
+    }
+
+    /// The host that it is asked for by name, and that its certificate is for; `None` for a Unix socket, and for an
+    /// SRV name without an answer so far.
+    pub fn host(&self) -> Option<&str> {
+        self.origin.host().map(|(host, _)| host)
+    }
+
+    /// Where it stands among those of its SRV name (RFC 2782): 0 for the first priority, which is used while one of
+    /// it is ready. 0 for all others.
+    pub fn rank(&self) -> u8 {
+        self.rank.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::upstream) fn set_rank(&self, rank: u8) {
+        self.rank.store(rank, Ordering::Relaxed);
     }
 
     /// Tells it from the other backends that its upstream ever has: from 0, in the order of the
@@ -326,22 +369,20 @@ impl Drop for Backend {
     }
 }
 
-fn authority(address: &BackendAddress) -> String {
-    match address {
-        BackendAddress::Tcp { tls, host, port } => {
-            let host = if host.contains(':') {
-                format!("[{host}]")
-            } else {
-                host.clone()
-            };
-            let usual = if *tls { 443 } else { 80 };
-            if *port == usual {
-                host
-            } else {
-                format!("{host}:{port}")
-            }
-        }
-        BackendAddress::Unix(_) => "localhost".to_owned(),
+fn authority(origin: &Origin) -> String {
+    let Some((host, port)) = origin.host() else {
+        return "localhost".to_owned();
+    };
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    let usual = if origin.address.is_tls() { 443 } else { 80 };
+    if port == usual {
+        host
+    } else {
+        format!("{host}:{port}")
     }
 }
 
@@ -351,7 +392,7 @@ fn literal(address: &BackendAddress) -> Option<SocketAddr> {
             let address: IpAddr = host.parse().ok()?;
             Some(SocketAddr::new(address, *port))
         }
-        BackendAddress::Unix(_) => None,
+        BackendAddress::Srv { .. } | BackendAddress::Unix(_) => None,
     }
 }
 

@@ -86,19 +86,17 @@ impl Connector {
     /// # Errors
     /// The last refusal; `NotFound` when its name has no address so far.
     pub async fn connect(&self, backend: &Backend, ends: Option<Ends>) -> io::Result<Stream> {
-        let (is_tls, host) = match backend.address() {
-            BackendAddress::Unix(path) => {
-                let mut stream = UnixStream::connect(path).await?;
-                self.introduce(&mut stream, ends).await?;
-                return Ok(Stream::Unix(stream));
-            }
-            BackendAddress::Tcp { tls, host, .. } => (*tls, host),
-        };
+        if let BackendAddress::Unix(path) = backend.address() {
+            let mut stream = UnixStream::connect(path).await?;
+            self.introduce(&mut stream, ends).await?;
+            return Ok(Stream::Unix(stream));
+        }
         let mut stream = tcp(backend).await?;
         self.introduce(&mut stream, ends).await?;
-        if !is_tls {
+        if !backend.address().is_tls() {
             return Ok(Stream::Tcp(stream));
         }
+        let host = backend.host().unwrap_or_default();
         let Some(Tls { client, policy }) = &self.tls else {
             return Err(io::Error::other("the upstream has no TLS policy"));
         };

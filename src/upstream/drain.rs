@@ -58,7 +58,7 @@ mod tests {
             Surroundings,
             lease::Refusal,
             sticky::Key,
-            tests::{upstream, wanted},
+            tests::{resolved, upstream, wanted},
         },
     };
 
@@ -78,7 +78,7 @@ mod tests {
     fn two() -> Arc<Upstream> {
         let upstream = upstream(&BACKENDS, |_| {});
         let found = ["10.0.0.1:3002", "10.0.0.2:3002"].map(|it| it.parse().unwrap());
-        upstream.members.resolved(1, &found);
+        resolved(&upstream, 1, &found);
         upstream
     }
 
@@ -127,7 +127,7 @@ mod tests {
         old.drain(old.named("app:3002#10.0.0.2")[0].name());
         let new = after(&old);
         let found = ["10.0.0.1:3002", "10.0.0.2:3002"].map(|it| it.parse().unwrap());
-        new.members.resolved(1, &found);
+        resolved(&new, 1, &found);
         let drained: Vec<_> = new.backends().iter().map(|it| it.is_drained()).collect();
         assert_eq!(drained, [true, false, true]);
     }

@@ -1,12 +1,11 @@
 //! Which backends an upstream has at the moment: one for each address and socket that is configured, and for a name
-//! one per instance that the name stands for.
+//! one per instance that the name stands for, which is none at times.
 //!
 //! The list is published whole. A backend that leaves it gets no new request; what is in flight on it goes on, and its
 //! idle connections end with the last lease.
 
 use std::{
     collections::{HashMap, HashSet},
-    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
@@ -21,9 +20,13 @@ use crate::{
     observe::metrics::Metrics,
     upstream::{
         backend::{Backend, Origin},
+        members::found::{Found, merge},
         sticky::Sticky,
     },
 };
+
+pub mod found;
+pub mod srv;
 
 /// Backends of one moment, those of one configured address side by side.
 pub type List = Vec<Arc<Backend>>;
@@ -31,6 +34,8 @@ pub type List = Vec<Arc<Backend>>;
 /// The backends of an upstream.
 #[derive(Debug)]
 pub(in crate::upstream) struct Members {
+    /// By place in the configuration.
+    origins: Vec<Origin>,
     current: ArcSwap<List>,
     changed: watch::Sender<()>,
     /// Names that the operator drained, also of backends that will come. Locked while the list changes: two names may
@@ -53,27 +58,34 @@ pub(in crate::upstream) struct Maker {
 }
 
 impl Members {
-    /// One backend per address. Those in `drained` are. Those of names are not resolved so far: nobody can connect to them, and requests wait.
+    /// One backend per address. Those in `drained` are. Those of names are not resolved so far: nobody can connect to
+    /// them, and requests wait.
     pub(in crate::upstream) fn new(
         addresses: &[BackendAddress],
         maker: Maker,
         drained: HashSet<Arc<str>>,
     ) -> Self {
-        let backends = addresses.iter().enumerate().map(|(place, address)| {
-            let origin = Origin {
-                address: address.clone(),
-                place,
-                instance: None,
-                lost: Arc::new(Notify::new()),
-            };
-            maker.make(origin, &drained)
+        let addresses = addresses.iter().enumerate();
+        let origins = addresses.map(|(place, address)| Origin {
+            address: address.clone(),
+            place,
+            instance: None,
+            lost: Arc::new(Notify::new()),
         });
+        let origins: Vec<_> = origins.collect();
+        let backends = origins.iter().map(|it| maker.make(it.clone(), &drained));
         Self {
             current: ArcSwap::from_pointee(backends.collect()),
+            origins,
             changed: watch::Sender::new(()),
             drained: Mutex::new(drained),
             maker,
         }
+    }
+
+    /// What is configured, in order.
+    pub(in crate::upstream) fn origins(&self) -> &[Origin] {
+        &self.origins
     }
 
     /// The backends of this moment.
@@ -107,53 +119,40 @@ impl Members {
         self.drained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what the name at `place` resolved to, not empty. The backends that are new or have other addresses than
-    /// before; none when nothing changed.
-    pub(in crate::upstream) fn resolved(&self, place: usize, found: &[SocketAddr]) -> List {
+    /// Takes what the name at `place` resolved to. The backends that are new or have other addresses than before; none
+    /// when nothing changed.
+    pub(in crate::upstream) fn resolved(&self, place: usize, found: &[Found]) -> List {
         let drained = self.drained();
-        let old = self.current.load_full();
-        let mut moved = List::new();
-        let mut list: List = of_others(&old, |it| it < place);
-        let Some(origin) = old
-            .iter()
-            .map(|it| it.origin())
-            .find(|it| it.place == place)
-        else {
-            return moved;
+        let Some(origin) = self.origins.get(place) else {
+            return List::new();
         };
-        let groups = instances(origin, found);
-        let several = groups.len() > 1;
-        for group in groups {
-            let instance = several.then(|| group[0].ip());
-            let known = old.iter().find(|it| {
-                let origin = it.origin();
-                origin.place == place && origin.instance == instance
-            });
-            let backend = known.cloned().unwrap_or_else(|| {
-                let origin = Origin {
-                    instance,
-                    ..origin.clone()
-                };
-                self.maker.make(origin, &drained)
-            });
-            if backend.learn(&group) {
+        let old = self.current.load_full();
+        let merged = merge(&old, origin, found, |origin| {
+            self.maker.make(origin, &drained)
+        });
+        let mut moved = List::new();
+        for (backend, found) in merged.heard_of {
+            // The one place where an answer reaches its backend; `found.weight` has no taker.
+            backend.set_rank(found.rank);
+            if !found.addresses.is_empty() && backend.learn(&found.addresses) {
                 backend.hang_up();
-                moved.push(Arc::clone(&backend));
+                moved.push(backend);
             }
-            list.push(backend);
         }
-        list.extend(of_others(&old, |it| it > place));
-        if list.len() != old.len()
-            || list
-                .iter()
-                .zip(&*old)
-                .any(|(new, old)| !Arc::ptr_eq(new, old))
-        {
-            self.current.store(Arc::new(list));
+        if !is_same(&merged.list, &old) {
+            self.current.store(Arc::new(merged.list));
             self.changed.send_replace(());
         }
         moved
     }
+}
+
+fn is_same(one: &List, other: &List) -> bool {
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 impl Maker {
@@ -168,45 +167,6 @@ impl Maker {
         }
         backend.set_drained(drained.contains(backend.name()));
         Arc::new(backend)
-    }
-}
-
-fn of_others(list: &List, is_wanted: impl Fn(usize) -> bool) -> List {
-    list.iter()
-        .filter(|it| is_wanted(it.origin().place))
-        .cloned()
-        .collect()
-}
-
-/// Which of the addresses `found` are ways to one instance.
-///
-/// Docker, Kubernetes and plain DNS give a name one IPv4 address per instance, so several of these are several
-/// instances, and IPv6 addresses beside them are other ways to the same. With one IPv4 address all are ways to one
-/// machine, as is whatever `localhost` has (RFC 6761 section 6.3). Where there is no IPv4, each IPv6 address counts.
-fn instances(origin: &Origin, found: &[SocketAddr]) -> Vec<Vec<SocketAddr>> {
-    let mut sorted = found.to_vec();
-    // Answers are shuffled: what is merely in another order must not look like a change.
-    sorted.sort_unstable();
-    sorted.dedup();
-    let (four, six): (Vec<_>, Vec<_>) = sorted.into_iter().partition(SocketAddr::is_ipv4);
-    let primary = match (four.len(), six.len()) {
-        (0, 2..) => six,
-        (2.., _) => four,
-        (0 | 1, _) => Vec::new(),
-    };
-    if is_localhost(&origin.address) || primary.is_empty() {
-        return vec![found.to_vec()];
-    }
-    primary.into_iter().map(|it| vec![it]).collect()
-}
-
-fn is_localhost(address: &BackendAddress) -> bool {
-    match address {
-        BackendAddress::Tcp { host, .. } => {
-            let host = host.trim_end_matches('.').to_ascii_lowercase();
-            host == "localhost" || host.ends_with(".localhost")
-        }
-        BackendAddress::Unix(_) => true,
     }
 }
 

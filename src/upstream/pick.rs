@@ -6,6 +6,7 @@ use crate::upstream::{
     Upstream,
     backend::Backend,
     lease::{Lease, Refusal, Wanted},
+    members::List,
 };
 
 impl Upstream {
@@ -15,6 +16,7 @@ impl Upstream {
     /// While one of these is left it is waited for rather than passed over. Then come those whose
     /// last connection failed, then the unhealthy ones: when all are, all are candidates, but never one
     /// that the operator drained. None is given twice to one request. Nobody overtakes the requests that wait.
+    /// Within each of these, the first rank goes before the next: it is waited for while it has one, even at its limit.
     pub fn lease(self: &Arc<Self>, wanted: &Wanted) -> Result<Lease, Refusal> {
         if self.queue.waiting() > 0 {
             return Err(Refusal::Full);
@@ -62,6 +64,7 @@ impl Upstream {
         }
     }
 
+    /// The sticky one, or one of the first rank that has any which fits.
     fn lease_from(
         self: &Arc<Self>,
         tier: Tier,
@@ -69,35 +72,56 @@ impl Upstream {
         repeat: Repeat,
     ) -> Result<Lease, Refusal> {
         let backends = self.members.list();
-        let limit = self.config.limits.max_requests;
-        let full = Cell::new(false);
-        let eligible = |backend: &Backend| {
-            let fits = tier.holds(backend)
-                && (repeat == Repeat::Allowed || !wanted.tried.contains(backend.id()));
-            let has_room = backend.in_flight() < limit;
-            if fits && !has_room {
-                full.set(true);
-            }
-            fits && has_room
+        let fits = |backend: &Backend| {
+            tier.holds(backend)
+                && (repeat == Repeat::Allowed || !wanted.tried.contains(backend.id()))
         };
         let sticky = wanted
             .sticky
             .filter(|_| tier == Tier::READY)
             .and_then(|id| backends.iter().find(|it| it.id() == id));
         if let Some(backend) = sticky
-            && eligible(backend)
+            && fits(backend)
             && let Some(lease) = self.take(backend, tier)
         {
             return Ok(lease);
         }
+        let mut rank = Some(0);
+        while let Some(now) = rank {
+            let fits = |backend: &Backend| backend.rank() == now && fits(backend);
+            match self.lease_among(&backends, tier, wanted, fits) {
+                Err(Refusal::AllTried) => rank = next_rank(&backends, now),
+                done => return done,
+            }
+        }
+        Err(Refusal::AllTried)
+    }
+
+    fn lease_among(
+        self: &Arc<Self>,
+        backends: &List,
+        tier: Tier,
+        wanted: &Wanted,
+        fits: impl Fn(&Backend) -> bool,
+    ) -> Result<Lease, Refusal> {
+        let limit = self.config.limits.max_requests;
+        let full = Cell::new(false);
+        let eligible = |backend: &Backend| {
+            let fits = fits(backend);
+            let has_room = backend.in_flight() < limit;
+            if fits && !has_room {
+                full.set(true);
+            }
+            fits && has_room
+        };
         // Another worker may take the last room between the look and the step: then look again.
         for _ in 0..=backends.len() {
-            let Some(mut backend) = self.balancer.pick(&backends, wanted.client, eligible) else {
+            let Some(mut backend) = self.balancer.pick(backends, wanted.client, eligible) else {
                 break;
             };
             if backend.warm_up.sits_out(self.config.slow_start)
                 && self.balancer.spreads()
-                && let Some(other) = self.balancer.pick(&backends, wanted.client, |it| {
+                && let Some(other) = self.balancer.pick(backends, wanted.client, |it| {
                     !it.warm_up.is_on() && eligible(it)
                 })
             {
@@ -122,6 +146,12 @@ impl Upstream {
         let lease = Lease::new(Arc::clone(self), Arc::clone(backend));
         (tier.cooling || backend.health.admit()).then_some(lease)
     }
+}
+
+/// The first rank behind `rank`. Nearly always there is none.
+fn next_rank(backends: &List, rank: u8) -> Option<u8> {
+    let ranks = backends.iter().map(|it| it.rank());
+    ranks.filter(|it| *it > rank).min()
 }
 
 /// How good a backend is.

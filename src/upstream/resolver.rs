@@ -11,8 +11,15 @@ use tokio::{
 
 use crate::{
     config::upstream::BackendAddress,
-    upstream::{Upstream, backend::Origin},
+    upstream::{
+        Upstream,
+        backend::Origin,
+        members::found::{self, Found},
+    },
 };
+
+#[cfg(feature = "dns")]
+mod srv;
 
 /// Looks up the names of one upstream until it is dropped.
 #[derive(Debug)]
@@ -24,11 +31,26 @@ impl Resolver {
     /// Starts one task per name on `runtime`. Address literals and Unix sockets need none.
     pub fn start(upstream: &Arc<Upstream>, runtime: &Handle) -> Self {
         let mut tasks = JoinSet::new();
-        // Each name has one backend before its first look-up.
-        for backend in upstream.backends().iter() {
-            let origin = backend.origin().clone();
-            if is_name(&origin.address) {
-                tasks.spawn_on(follow(Arc::clone(upstream), origin), runtime);
+        for origin in upstream.members.origins() {
+            let upstream = Arc::clone(upstream);
+            match &origin.address {
+                BackendAddress::Tcp { host, port, .. } if is_name(host) => {
+                    let name = SystemName {
+                        host: host.clone(),
+                        port: *port,
+                        address: origin.address.clone(),
+                    };
+                    tasks.spawn_on(follow(upstream, origin.clone(), name), runtime);
+                }
+                #[cfg(feature = "dns")]
+                BackendAddress::Srv { name, .. } => {
+                    let name = srv::Name::new(name, &upstream.config.dns);
+                    tasks.spawn_on(follow(upstream, origin.clone(), name), runtime);
+                }
+                // No configuration has one then.
+                #[cfg(not(feature = "dns"))]
+                BackendAddress::Srv { .. } => {}
+                BackendAddress::Tcp { .. } | BackendAddress::Unix(_) => {}
             }
         }
         Self { tasks }
@@ -40,29 +62,69 @@ impl Resolver {
     }
 }
 
+/// Where answers come without a time to live, and after a look-up that failed.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Least time between two look-ups of one name, however often connections fail.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A look-up is not cut short: it occupies a thread until the system gives up, and so there is
-/// never more than one per name.
-async fn follow(upstream: Arc<Upstream>, origin: Origin) {
+/// Something to look up.
+trait Name: Send + Sync {
+    /// Asks once.
+    ///
+    /// # Errors
+    /// Nobody answered, or with nothing of use.
+    fn look_up(&self) -> impl Future<Output = io::Result<Answer>> + Send;
+}
+
+/// What a name stands for.
+#[derive(Debug)]
+struct Answer {
+    /// Its backends; none where the answer says so itself.
+    found: Vec<Found>,
+    /// For how long it need not be asked for again.
+    fresh: Duration,
+    /// Why it is less than it could be.
+    lack: Option<String>,
+}
+
+async fn follow(upstream: Arc<Upstream>, origin: Origin, name: impl Name) {
     let mut outcome = Outcome::Good;
     loop {
-        let found = look_up(&origin.address).await;
-        outcome = apply(&upstream, &origin, found, outcome);
+        let answer = name.look_up().await;
+        let fresh = answer.as_ref().map_or(INTERVAL, |it| it.fresh);
+        outcome = apply(&upstream, &origin, answer, outcome);
         sleep(PAUSE).await;
         // Whichever comes first is a reason to look again.
-        let _ = timeout(INTERVAL.saturating_sub(PAUSE), origin.lost.notified()).await;
+        let _ = timeout(fresh.saturating_sub(PAUSE), origin.lost.notified()).await;
     }
 }
 
-async fn look_up(address: &BackendAddress) -> io::Result<Vec<SocketAddr>> {
-    match address {
-        BackendAddress::Tcp { host, port, .. } => {
-            Ok(lookup_host((host.as_str(), *port)).await?.collect())
+/// A host that the system looks up, as it does for everybody else: `/etc/hosts` and all.
+#[derive(Debug)]
+struct SystemName {
+    host: String,
+    port: u16,
+    address: BackendAddress,
+}
+
+impl Name for SystemName {
+    /// It is not cut short: it occupies a thread until the system gives up, and so there is never more than one per
+    /// name.
+    async fn look_up(&self) -> io::Result<Answer> {
+        let found: Vec<_> = lookup_host((self.host.as_str(), self.port))
+            .await?
+            .collect();
+        if found.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the name has no address",
+            ));
         }
-        BackendAddress::Unix(_) => Ok(Vec::new()),
+        Ok(Answer {
+            found: found::instances(&self.address, &found),
+            fresh: INTERVAL,
+            lack: None,
+        })
     }
 }
 
@@ -70,41 +132,52 @@ async fn look_up(address: &BackendAddress) -> io::Result<Vec<SocketAddr>> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Good,
+    Lacking,
     Failed,
 }
 
 fn apply(
     upstream: &Upstream,
     origin: &Origin,
-    found: io::Result<Vec<SocketAddr>>,
+    answer: io::Result<Answer>,
     before: Outcome,
 ) -> Outcome {
     let name = &origin.address;
-    let failure = match found {
-        Ok(found) if !found.is_empty() => {
-            let moved = upstream.members.resolved(origin.place, &found);
-            if !moved.is_empty() {
-                tracing::info!(upstream = %upstream.name, backend = %name, addresses = ?found, "backend name resolved");
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            if before != Outcome::Failed {
+                tracing::warn!(upstream = %upstream.name, backend = %name, %error, "backend name does not resolve, its last addresses stay in use");
             }
-            for backend in moved {
-                upstream.moved(&backend);
-            }
-            return Outcome::Good;
+            return Outcome::Failed;
         }
-        Ok(_) => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-        Err(error) => error,
     };
-    if before == Outcome::Good {
-        tracing::warn!(upstream = %upstream.name, backend = %name, error = %failure, "backend name does not resolve, its last addresses stay in use");
+    let moved = upstream.members.resolved(origin.place, &answer.found);
+    if !moved.is_empty() {
+        let addresses: Vec<SocketAddr> = answer
+            .found
+            .iter()
+            .flat_map(|it| &it.addresses)
+            .copied()
+            .collect();
+        tracing::info!(upstream = %upstream.name, backend = %name, ?addresses, "backend name resolved");
     }
-    Outcome::Failed
+    for backend in &moved {
+        upstream.moved(backend);
+    }
+    // A backend that is new, or of a better rank, is nothing that a connection would tell of.
+    upstream.queue.announce();
+    let Some(lack) = answer.lack else {
+        return Outcome::Good;
+    };
+    if before != Outcome::Lacking {
+        tracing::warn!(upstream = %upstream.name, backend = %name, reason = lack, "backend name does not resolve in full");
+    }
+    Outcome::Lacking
 }
 
-fn is_name(address: &BackendAddress) -> bool {
-    match address {
-        BackendAddress::Tcp { host, .. } => host.parse::<std::net::IpAddr>().is_err(),
-        BackendAddress::Unix(_) => false,
-    }
+fn is_name(host: &str) -> bool {
+    host.parse::<std::net::IpAddr>().is_err()
 }
 
 #[cfg(test)]
@@ -116,31 +189,41 @@ mod tests {
         upstream.backends()[0].origin().clone()
     }
 
-    fn at(text: &str) -> SocketAddr {
-        text.parse().unwrap()
+    fn answer(upstream: &Upstream, addresses: &[&str], lack: Option<&str>) -> Answer {
+        let found: Vec<_> = addresses.iter().map(|it| it.parse().unwrap()).collect();
+        Answer {
+            found: found::instances(&origin(upstream).address, &found),
+            fresh: INTERVAL,
+            lack: lack.map(str::to_owned),
+        }
     }
 
     #[tokio::test]
     async fn keeps_the_old_addresses_when_a_look_up_fails() {
         let upstream = upstream(&["http://app:3000"], |_| {});
-        let found = vec![at("10.0.0.1:3000")];
-        let outcome = apply(
-            &upstream,
-            &origin(&upstream),
-            Ok(found.clone()),
-            Outcome::Failed,
-        );
+        let good = Ok(answer(&upstream, &["10.0.0.1:3000"], None));
+        let outcome = apply(&upstream, &origin(&upstream), good, Outcome::Failed);
         assert_eq!(outcome, Outcome::Good);
         let gone = Err(io::Error::other("no such name"));
         assert_eq!(
             apply(&upstream, &origin(&upstream), gone, outcome),
             Outcome::Failed
         );
-        assert_eq!(
-            apply(&upstream, &origin(&upstream), Ok(Vec::new()), outcome),
-            Outcome::Failed
-        );
-        assert_eq!(**upstream.backends()[0].addresses(), found);
+        let addresses: Vec<SocketAddr> = vec!["10.0.0.1:3000".parse().unwrap()];
+        assert_eq!(**upstream.backends()[0].addresses(), addresses);
+    }
+
+    #[tokio::test]
+    async fn uses_an_answer_that_lacks_something() {
+        let upstream = upstream(&["http://app:3000"], |_| {});
+        let part = Ok(answer(
+            &upstream,
+            &["10.0.0.1:3000"],
+            Some("more than it takes"),
+        ));
+        let outcome = apply(&upstream, &origin(&upstream), part, Outcome::Good);
+        assert_eq!(outcome, Outcome::Lacking);
+        assert_eq!(upstream.backends()[0].addresses().len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -149,12 +232,8 @@ mod tests {
         let lease = upstream.lease(&wanted()).unwrap();
         lease.unreachable(&io::ErrorKind::ConnectionRefused.into());
         assert!(lease.backend().health().is_cooling());
-        apply(
-            &upstream,
-            &origin(&upstream),
-            Ok(vec![at("10.0.0.1:3000")]),
-            Outcome::Failed,
-        );
+        let good = Ok(answer(&upstream, &["10.0.0.1:3000"], None));
+        apply(&upstream, &origin(&upstream), good, Outcome::Failed);
         assert!(!lease.backend().health().is_cooling());
     }
 

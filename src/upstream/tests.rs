@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     io,
+    net::SocketAddr,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
@@ -16,7 +17,7 @@ use crate::{
         BackendAddress, Balance, HttpProbe, Limits, Outlier, Pool, Probe, Retry, Sticky as Mode,
         Timeout,
     },
-    upstream::{health::Verdict, lease::Refusal},
+    upstream::{health::Verdict, lease::Refusal, members::found},
 };
 
 mod waiting;
@@ -64,6 +65,7 @@ pub(crate) fn upstream(
         },
         proxy_protocol: None,
         tls: None,
+        dns: Vec::new(),
     };
     change(&mut config);
     let surroundings = Surroundings {
@@ -80,12 +82,25 @@ fn address(text: &str) -> BackendAddress {
         return BackendAddress::Unix(path.into());
     }
     let (scheme, rest) = text.split_once("://").unwrap();
+    if let Some(scheme) = scheme.strip_prefix("srv+") {
+        return BackendAddress::Srv {
+            tls: scheme == "https",
+            name: rest.to_owned(),
+        };
+    }
     let (host, port) = rest.rsplit_once(':').unwrap();
     BackendAddress::Tcp {
         tls: scheme == "https",
         host: host.to_owned(),
         port: port.parse().unwrap(),
     }
+}
+
+/// Lets the name at `place` resolve to addresses.
+pub(crate) fn resolved(upstream: &Upstream, place: usize, addresses: &[SocketAddr]) -> List {
+    let address = &upstream.members.origins()[place].address;
+    let found = found::instances(address, addresses);
+    upstream.members.resolved(place, &found)
 }
 
 /// Asks `path` and expects 200.

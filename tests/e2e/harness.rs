@@ -26,6 +26,8 @@ use crate::harness::{
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod command;
+#[cfg(feature = "dns")]
+pub(crate) mod dns;
 pub(crate) mod frames;
 pub(crate) mod lines;
 pub(crate) mod load;

@@ -41,6 +41,8 @@ mod probes;
 mod proxy_protocol;
 mod replay;
 mod sessions;
+#[cfg(feature = "dns")]
+mod srv;
 mod sticky;
 
 mod websocket;

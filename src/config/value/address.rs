@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::config::{
     reader::{Read, Value, quoted},
-    upstream::BackendAddress,
+    upstream::{BackendAddress, HAS_DNS},
     value::host,
 };
 
@@ -62,6 +62,10 @@ impl Read for BackendAddress {
     fn read(value: &Value<'_>) -> Option<Self> {
         let text = value.text("an address", "\"http://127.0.0.1:3001\"")?;
         match parse_backend(&text) {
+            Ok(address) if address.is_srv() && !HAS_DNS => value.reject(
+                "this build cannot look up SRV names",
+                "build with `--features dns`, or name the host",
+            ),
             Ok(address) => Some(address),
             Err(help) => value.reject(
                 format!("{} is no address of a backend", quoted(&text)),
@@ -79,9 +83,11 @@ fn parse_backend(text: &str) -> Result<BackendAddress, String> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(format!("name the scheme: `\"http://{text}\"`"));
     };
-    let tls = match scheme.to_ascii_lowercase().as_str() {
-        "http" => false,
-        "https" => true,
+    let (tls, is_srv) = match scheme.to_ascii_lowercase().as_str() {
+        "http" => (false, false),
+        "https" => (true, false),
+        "srv+http" => (false, true),
+        "srv+https" => (true, true),
         "ws" | "wss" => {
             let http = scheme.to_ascii_lowercase().replace("ws", "http");
             let authority = rest.split('/').next().unwrap_or(rest);
@@ -89,7 +95,11 @@ fn parse_backend(text: &str) -> Result<BackendAddress, String> {
                 "write `\"{http}://{authority}\"`; WebSockets go over the same backends"
             ));
         }
-        _ => return Err(String::from("write `http://`, `https://` or `unix:/path`")),
+        _ => {
+            return Err(String::from(
+                "write `http://`, `https://`, `srv+http://`, `srv+https://` or `unix:/path`",
+            ));
+        }
     };
     if let Some((authority, _)) = rest.split_once(['/', '?', '#']) {
         return Err(format!(
@@ -100,6 +110,9 @@ fn parse_backend(text: &str) -> Result<BackendAddress, String> {
         return Err(format!(
             "write `\"{scheme}://{authority}\"`; credentials belong to the client's request"
         ));
+    }
+    if is_srv {
+        return parse_srv(scheme, tls, rest);
     }
     let (name, port) = match rest.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => (name, Some(port)),
@@ -122,6 +135,20 @@ fn parse_backend(text: &str) -> Result<BackendAddress, String> {
             .ok_or_else(|| String::from("write a port from 1 to 65535"))?,
     };
     Ok(BackendAddress::Tcp { tls, host, port })
+}
+
+fn parse_srv(scheme: &str, tls: bool, rest: &str) -> Result<BackendAddress, String> {
+    let bare = rest.split_once(':').map_or(rest, |(name, _)| name);
+    let name = host::bare(bare).filter(|it| it.parse::<IpAddr>().is_err());
+    match name {
+        Some(_) if bare != rest => Err(format!(
+            "write `\"{scheme}://{bare}\"`; the SRV records say the ports"
+        )),
+        Some(name) => Ok(BackendAddress::Srv { tls, name }),
+        None => Err(format!(
+            "write the name of SRV records, like `\"{scheme}://_api._tcp.service.consul\"`"
+        )),
+    }
 }
 
 fn parse_socket(path: &str) -> Result<BackendAddress, String> {
@@ -171,6 +198,18 @@ mod tests {
             parse_backend("unix:/run/app.sock"),
             Ok(BackendAddress::Unix(PathBuf::from("/run/app.sock")))
         );
+        let srv = |tls| {
+            let name = String::from("_api._tcp.service.consul");
+            Ok(BackendAddress::Srv { tls, name })
+        };
+        assert_eq!(
+            parse_backend("srv+http://_api._tcp.Service.consul"),
+            srv(false)
+        );
+        assert_eq!(
+            parse_backend("srv+https://_api._tcp.service.consul."),
+            srv(true)
+        );
     }
 
     #[test]
@@ -187,6 +226,13 @@ mod tests {
             ("http://a:+1", "port"),
             ("http://", "host"),
             ("ftp://a", "http"),
+            ("srv+http://_a._tcp.b:80", "\"srv+http://_a._tcp.b\""),
+            ("srv+http://_a._tcp.b:", "\"srv+http://_a._tcp.b\""),
+            ("srv+https://_a._tcp.b/", "\"srv+https://_a._tcp.b\""),
+            ("srv+http://10.0.0.1", "srv+http://_api"),
+            ("srv+http://[::1]", "srv+http://_api"),
+            ("srv+http://", "srv+http://_api"),
+            ("srv://_a._tcp.b", "srv+http://"),
         ] {
             let given = parse_backend(bad).unwrap_err();
             assert!(given.contains(help), "{bad}: {given}");

@@ -6,7 +6,7 @@ fn backend(address: BackendAddress, instance: Option<IpAddr>) -> Backend {
     let origin = Origin {
         address,
         place: 0,
-        instance,
+        instance: instance.map(Instance::Address),
         lost: Arc::default(),
     };
     Backend::new(origin, 0, 1)

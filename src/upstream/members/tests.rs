@@ -1,10 +1,10 @@
 //! How names become backends.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, net::SocketAddr};
 
 use crate::upstream::{
     Upstream,
-    tests::{upstream, wanted},
+    tests::{resolved, upstream, wanted},
 };
 
 use super::*;
@@ -24,7 +24,8 @@ async fn a_name_with_several_addresses_is_one_backend_each() {
         &["http://first:1", "http://app:3000", "http://last:1"],
         |_| {},
     );
-    let moved = upstream.members.resolved(
+    let moved = resolved(
+        &upstream,
         1,
         &at(&["10.0.0.1:3000", "10.0.0.2:3000", "[fd00::1]:3000"]),
     );
@@ -58,7 +59,7 @@ async fn one_machine_with_both_families_is_one_backend() {
     ] {
         let upstream = upstream(&[name], |_| {});
         let found = at(&found);
-        upstream.members.resolved(0, &found);
+        resolved(&upstream, 0, &found);
         assert_eq!(names(&upstream), [name]);
         assert_eq!(**upstream.backends()[0].addresses(), found);
     }
@@ -67,9 +68,7 @@ async fn one_machine_with_both_families_is_one_backend() {
 #[tokio::test]
 async fn counts_ipv6_addresses_where_there_are_no_others() {
     let upstream = upstream(&["http://app:3000"], |_| {});
-    upstream
-        .members
-        .resolved(0, &at(&["[fd00::1]:3000", "[fd00::2]:3000"]));
+    resolved(&upstream, 0, &at(&["[fd00::1]:3000", "[fd00::2]:3000"]));
     assert_eq!(
         names(&upstream),
         ["http://app:3000#fd00::1", "http://app:3000#fd00::2"]
@@ -79,15 +78,11 @@ async fn counts_ipv6_addresses_where_there_are_no_others() {
 #[tokio::test]
 async fn keeps_the_instances_that_stay() {
     let upstream = upstream(&["http://app:3000"], |_| {});
-    upstream
-        .members
-        .resolved(0, &at(&["10.0.0.1:3000", "10.0.0.2:3000"]));
+    resolved(&upstream, 0, &at(&["10.0.0.1:3000", "10.0.0.2:3000"]));
     let before = upstream.backends().clone();
     let shuffled = at(&["10.0.0.2:3000", "10.0.0.1:3000"]);
-    assert!(upstream.members.resolved(0, &shuffled).is_empty());
-    let moved = upstream
-        .members
-        .resolved(0, &at(&["10.0.0.2:3000", "10.0.0.3:3000"]));
+    assert!(resolved(&upstream, 0, &shuffled).is_empty());
+    let moved = resolved(&upstream, 0, &at(&["10.0.0.2:3000", "10.0.0.3:3000"]));
     assert_eq!(moved.len(), 1);
     assert!(Arc::ptr_eq(&upstream.backends()[0], &before[1]));
     assert_eq!(names(&upstream)[1], "http://app:3000#10.0.0.3");
@@ -96,12 +91,9 @@ async fn keeps_the_instances_that_stay() {
 #[tokio::test]
 async fn a_name_that_moves_keeps_its_backend() {
     let upstream = upstream(&["http://app:3000"], |_| {});
-    upstream.members.resolved(0, &at(&["10.0.0.1:3000"]));
+    resolved(&upstream, 0, &at(&["10.0.0.1:3000"]));
     let before = Arc::clone(&upstream.backends()[0]);
-    assert_eq!(
-        upstream.members.resolved(0, &at(&["10.0.0.2:3000"])).len(),
-        1
-    );
+    assert_eq!(resolved(&upstream, 0, &at(&["10.0.0.2:3000"])).len(), 1);
     assert!(Arc::ptr_eq(&upstream.backends()[0], &before));
     assert_eq!(**before.addresses(), at(&["10.0.0.2:3000"]));
 }
@@ -109,11 +101,9 @@ async fn a_name_that_moves_keeps_its_backend() {
 #[tokio::test]
 async fn a_request_goes_on_though_its_backend_is_gone() {
     let upstream = upstream(&["http://app:3000"], |_| {});
-    upstream
-        .members
-        .resolved(0, &at(&["10.0.0.1:3000", "10.0.0.2:3000"]));
+    resolved(&upstream, 0, &at(&["10.0.0.1:3000", "10.0.0.2:3000"]));
     let lease = upstream.lease(&wanted()).unwrap();
-    upstream.members.resolved(0, &at(&["10.0.0.3:3000"]));
+    resolved(&upstream, 0, &at(&["10.0.0.3:3000"]));
     assert_eq!(names(&upstream), ["http://app:3000"]);
     assert_eq!(lease.backend().in_flight(), 1);
     lease.unreachable(&std::io::ErrorKind::ConnectionRefused.into());
@@ -126,15 +116,11 @@ async fn a_request_goes_on_though_its_backend_is_gone() {
 async fn those_who_watch_hear_of_a_change_of_the_list_alone() {
     let upstream = upstream(&["http://app:3000"], |_| {});
     let mut changes = upstream.members.changes();
-    upstream.members.resolved(0, &at(&["10.0.0.1:3000"]));
+    resolved(&upstream, 0, &at(&["10.0.0.1:3000"]));
     assert!(!changes.has_changed().unwrap());
-    upstream
-        .members
-        .resolved(0, &at(&["10.0.0.1:3000", "10.0.0.2:3000"]));
+    resolved(&upstream, 0, &at(&["10.0.0.1:3000", "10.0.0.2:3000"]));
     assert!(changes.has_changed().unwrap());
     changes.mark_unchanged();
-    upstream
-        .members
-        .resolved(0, &at(&["10.0.0.2:3000", "10.0.0.1:3000"]));
+    resolved(&upstream, 0, &at(&["10.0.0.2:3000", "10.0.0.1:3000"]));
     assert!(!changes.has_changed().unwrap());
 }

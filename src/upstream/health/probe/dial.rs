@@ -38,7 +38,9 @@ impl Connect for Direct {
         Box::pin(async move {
             let stream: Box<dyn Stream> = match backend.address() {
                 BackendAddress::Unix(path) => Box::new(UnixStream::connect(path).await?),
-                BackendAddress::Tcp { .. } => Box::new(connector::tcp(backend).await?),
+                BackendAddress::Tcp { .. } | BackendAddress::Srv { .. } => {
+                    Box::new(connector::tcp(backend).await?)
+                }
             };
             Ok(stream)
         })
