@@ -10,11 +10,12 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs benches/micro.rs benches/instructions.rs \
-    && cargo build --release --locked \
+    && cargo build --release --locked --features dns \
     && cargo clean --release --package portcullis
 
 COPY src src
-RUN cargo build --release --locked --bin portcullis
+# With SRV names: where containers are, there is a Consul or a Kubernetes to ask.
+RUN cargo build --release --locked --features dns --bin portcullis
 
 
 FROM docker.io/library/debian:bookworm-slim
