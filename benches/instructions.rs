@@ -42,6 +42,7 @@ fn budget(name: &str) -> LibraryBenchmarkConfig {
 #[bench::balancer_one(args = ("balancer/one"), setup = operations::prepare, config = budget("balancer/one"))]
 #[bench::balancer_least_requests(args = ("balancer/least_requests"), setup = operations::prepare, config = budget("balancer/least_requests"))]
 #[bench::balancer_round_robin(args = ("balancer/round_robin"), setup = operations::prepare, config = budget("balancer/round_robin"))]
+#[bench::balancer_peak_ewma(args = ("balancer/peak_ewma"), setup = operations::prepare, config = budget("balancer/peak_ewma"))]
 #[bench::balancer_hash(args = ("balancer/hash"), setup = operations::prepare, config = budget("balancer/hash"))]
 #[bench::limiter_check(args = ("limiter/check"), setup = operations::prepare, config = budget("limiter/check"))]
 #[bench::fields_request(args = ("fields/request"), setup = operations::prepare, config = budget("fields/request"))]

@@ -24,6 +24,7 @@ pub(crate) const ALL: &[(&str, Make)] = &[
     ("balancer/round_robin", || {
         routing::balancer("round_robin", 20)
     }),
+    ("balancer/peak_ewma", || routing::balancer("peak_ewma", 20)),
     ("balancer/hash", || routing::balancer("hash", 20)),
     ("limiter/check", routing::limiter),
     ("fields/request", fields::request),

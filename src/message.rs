@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 pub mod body;
 pub mod context;
+pub mod cookie;
 pub mod error;
 pub mod forwarded;
 pub mod hop_by_hop;

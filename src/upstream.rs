@@ -9,10 +9,12 @@ use std::{
 };
 
 use arc_swap::Guard;
+use http::HeaderMap;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
     config,
+    message::context::RequestContext,
     observe::metrics::{Metrics, backend::UpstreamMetrics},
     tls::TlsError,
     upstream::{
@@ -45,6 +47,7 @@ mod queue;
 mod report;
 pub mod resolver;
 pub mod sticky;
+pub mod stopwatch;
 mod warm_up;
 
 /// A named set of backends.
@@ -106,7 +109,7 @@ impl Upstream {
             metrics: metrics.upstream(&config.name),
             name,
             members: Members::new(&config.backends, maker, drained),
-            balancer: Balancer::new(config.balance),
+            balancer: Balancer::new(&config),
             queue: Queue::new(config.limits.queue),
             budget: Budget::new(config.retry.budget),
             sticky,
@@ -157,6 +160,11 @@ impl Upstream {
     /// Requests that wait for a backend.
     pub fn waiting(&self) -> usize {
         self.queue.waiting()
+    }
+
+    /// What its balancer hashes a request by; 0 where it hashes none.
+    pub fn key(&self, headers: &HeaderMap, context: &RequestContext) -> u64 {
+        self.balancer.key(headers, context)
     }
 
     /// What bounds its retries.

@@ -16,7 +16,7 @@ use portcullis::config::{
     diagnostic::{Color, Report, Severity},
     route::{Handler, PathPattern},
     tls::Certificate,
-    upstream::{BackendAddress, Sticky, Upstream},
+    upstream::{Backend, BackendAddress, Sticky, Upstream},
 };
 use tempfile::TempDir;
 
@@ -27,6 +27,8 @@ mod properties;
 #[cfg(feature = "dns")]
 #[path = "config/srv.rs"]
 mod srv;
+#[path = "config/upstream.rs"]
+mod upstream;
 
 /// Reads `text` as a file in `folder`, with three environment variables.
 fn parse(folder: &Path, name: &str, text: &str) -> Result<(Config, Report), Report> {
@@ -205,7 +207,7 @@ fn the_reference_says_the_defaults_of_the_code() {
     };
     assert_eq!(
         *reference.upstreams["internal"],
-        Upstream::new("internal", vec![tls])
+        Upstream::new("internal", vec![tls.into()])
     );
     assert_eq!(reference.sites[0].headers, minimal.sites[0].headers);
     let plain = good(&around("").replace(
@@ -252,11 +254,11 @@ fn the_nestflux_example_keeps_what_the_seed_asks_for() {
     assert_eq!(files.root.value, folder.path().join("client"));
     assert_eq!(
         config.upstreams["nestflux"].backends,
-        [BackendAddress::Tcp {
+        [Backend::from(BackendAddress::Tcp {
             tls: false,
             host: String::from("127.0.0.1"),
             port: 3001
-        }]
+        })]
     );
 }
 

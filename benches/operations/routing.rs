@@ -12,7 +12,7 @@ use portcullis::{
     limiter::Limiter,
     observe::metrics::Metrics,
     router::Router,
-    upstream::{Surroundings, Upstream, lease::Wanted, sticky},
+    upstream::{Surroundings, Upstream, balancer::hash, lease::Wanted, sticky},
 };
 use tokio::time::Instant;
 
@@ -70,7 +70,7 @@ pub(crate) fn balancer(balance: &str, count: u16) -> Operation {
     };
     let upstream = Upstream::new(config.upstreams["api"].clone(), &surroundings)
         .expect("no authorities are read for plain backends");
-    let wanted = Wanted::new(CLIENT, None);
+    let wanted = Wanted::new(hash::client(CLIENT), None);
     Box::new(move || {
         black_box(upstream.lease(black_box(&wanted))).expect("there is room");
     })

@@ -226,11 +226,12 @@ fn counted_by(key: &RateKey) -> String {
     }
 }
 
-fn balance(balance: Balance) -> &'static str {
+fn balance(balance: &Balance) -> String {
     match balance {
-        Balance::RoundRobin => "round_robin",
-        Balance::LeastRequests => "least_requests",
-        Balance::Hash => "hash",
+        Balance::RoundRobin => "round_robin".to_owned(),
+        Balance::LeastRequests => "least_requests".to_owned(),
+        Balance::PeakEwma => "peak_ewma".to_owned(),
+        Balance::Hash(key) => format!("hash by {key}"),
     }
 }
 
@@ -272,7 +273,7 @@ fn upstream(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
     writeln!(
         text,
         "balance     {}, sticky {}",
-        balance(upstream.balance),
+        balance(&upstream.balance),
         sticky(upstream.sticky)
     )?;
     if let Some(version) = upstream.proxy_protocol {

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, num::NonZero, time::Duration};
 
 use crate::config::{
     tls::{CipherSuite, Group},
+    upstream::HashKey,
     value::Located,
 };
 
@@ -48,6 +49,10 @@ pub(crate) const GROUPS: [Group; 4] = [
     Group::Secp384r1,
 ];
 
+/// Instances of one application are alike, unless somebody says so.
+pub(crate) const WEIGHT: NonZero<u16> = NonZero::<u16>::MIN;
+/// The one thing that every request has.
+pub(crate) const HASH_KEY: HashKey = HashKey::Client;
 /// Two missed probes are noticed within 15 s; a probe per 5 s is no load.
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// A backend that needs longer to say it is well is not well.

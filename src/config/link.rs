@@ -79,7 +79,7 @@ pub(crate) fn link(reader: &Reader<'_>, server: &Server, raw: Raw) -> Linked {
 
 /// An upstream that is asked for says of whom: it is another one when the servers are others.
 fn give_dns(mut upstream: Upstream, server: &Server) -> Upstream {
-    if upstream.backends.iter().any(BackendAddress::is_srv) {
+    if upstream.backends.iter().any(|it| it.address.is_srv()) {
         upstream.dns = server.dns.iter().map(|it| it.value).collect();
     }
     upstream
@@ -89,7 +89,7 @@ fn report_unused_dns(reader: &Reader<'_>, server: &Server, upstreams: &[RawUpstr
     let mut backends = upstreams.iter().flat_map(|upstream| &upstream.backends);
     if let Some(first) = server.dns.first()
         && !reader.has_errors()
-        && !backends.any(|it| it.value.is_srv())
+        && !backends.any(|it| it.value.address.is_srv())
     {
         let warning = Diagnostic::warning("no backend is looked up with `server.dns`")
             .at(first.span.clone())
@@ -212,7 +212,7 @@ fn report_circles(reader: &Reader<'_>, listeners: &[RawListener], upstreams: &[R
         .filter_map(|it| it.address.as_ref())
         .collect();
     for backend in upstreams.iter().flat_map(|upstream| &upstream.backends) {
-        let BackendAddress::Tcp { host, port, .. } = &backend.value else {
+        let BackendAddress::Tcp { host, port, .. } = &backend.value.address else {
             continue;
         };
         let ip: Option<IpAddr> = match host.as_str() {

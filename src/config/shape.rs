@@ -18,7 +18,7 @@ pub(crate) static ROOT: Shape = Shape {
     ],
 };
 
-static TABLES: [&Shape; 28] = [
+static TABLES: [&Shape; 29] = [
     &ROOT,
     &server::SHAPE,
     &server::ADMIN,
@@ -28,6 +28,7 @@ static TABLES: [&Shape; 28] = [
     &log::SHAPE,
     &log::ACCESS,
     &upstream::SHAPE,
+    &upstream::BACKEND,
     &upstream::PROBE,
     &upstream::PROBE_HEADERS,
     &upstream::OUTLIER,

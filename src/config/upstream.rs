@@ -1,24 +1,26 @@
 //! `[upstream.NAME]`: a named set of backends.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::config::{
     defaults,
-    reader::{
-        Read,
-        table::{Shape, Table},
-    },
+    reader::table::{Shape, Table},
     tls::CertificateFiles,
-    value::{Located, report_repeats},
+    value::Located,
 };
 
+mod backend;
+mod balance;
 mod outlier;
 mod policy;
 mod probe;
 mod tls;
 
+pub(crate) use backend::{BACKEND, HAS_DNS};
+pub use backend::{Backend, BackendAddress};
+pub use balance::{Balance, HashKey};
 pub(crate) use outlier::OUTLIER;
 pub use outlier::Outlier;
 pub(crate) use policy::{LIMITS, POOL, RETRY, TIMEOUT};
@@ -31,7 +33,7 @@ pub struct Upstream {
     /// NAME.
     pub name: String,
     /// At least one.
-    pub backends: Vec<BackendAddress>,
+    pub backends: Vec<Backend>,
     /// How a backend is picked.
     pub balance: Balance,
     /// Which requests come back to the backend that served them before.
@@ -56,79 +58,6 @@ pub struct Upstream {
     pub tls: Option<BackendTls>,
     /// Servers that SRV names are asked of; none: those of the system. Only where a backend is such a name.
     pub dns: Vec<SocketAddr>,
-}
-
-/// Where a backend listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum BackendAddress {
-    /// `http://host:port` or `https://host:port`.
-    Tcp {
-        /// Speak TLS.
-        tls: bool,
-        /// Name or address literal (without brackets).
-        host: String,
-        /// Port.
-        port: u16,
-    },
-    /// `srv+http://name` or `srv+https://name`: wherever the SRV records of the name say (RFC 2782).
-    Srv {
-        /// Speak TLS.
-        tls: bool,
-        /// Name of the records.
-        name: String,
-    },
-    /// `unix:/path`.
-    Unix(PathBuf),
-}
-
-/// Whether this build can look up SRV names, and ask DNS servers that the configuration names.
-pub(crate) const HAS_DNS: bool = cfg!(feature = "dns");
-
-impl BackendAddress {
-    /// Whether TLS is spoken there.
-    pub fn is_tls(&self) -> bool {
-        match self {
-            Self::Tcp { tls, .. } | Self::Srv { tls, .. } => *tls,
-            Self::Unix(_) => false,
-        }
-    }
-
-    /// Whether SRV records say where it is.
-    pub fn is_srv(&self) -> bool {
-        matches!(self, Self::Srv { .. })
-    }
-}
-
-/// As it is written in the file.
-impl fmt::Display for BackendAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { tls, host, port } => {
-                let scheme = if *tls { "https" } else { "http" };
-                if host.contains(':') {
-                    write!(f, "{scheme}://[{host}]:{port}")
-                } else {
-                    write!(f, "{scheme}://{host}:{port}")
-                }
-            }
-            Self::Srv { tls, name } => {
-                let scheme = if *tls { "https" } else { "http" };
-                write!(f, "srv+{scheme}://{name}")
-            }
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// `upstream.balance`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// Each in turn.
-    RoundRobin,
-    /// The less busy of two picked at random.
-    LeastRequests,
-    /// By client address (rendezvous hash).
-    Hash,
 }
 
 /// `upstream.proxy_protocol`: a version of HAProxy's PROXY protocol.
@@ -236,6 +165,7 @@ pub(crate) static SHAPE: Shape = Shape {
     keys: &[
         "backends",
         "balance",
+        "hash_key",
         "sticky",
         "probe",
         "outlier",
@@ -257,13 +187,13 @@ pub(crate) struct RawUpstream {
     /// `None` when its backends are faulty.
     pub(crate) upstream: Option<Upstream>,
     /// Its backends again, with places.
-    pub(crate) backends: Vec<Located<BackendAddress>>,
+    pub(crate) backends: Vec<Located<Backend>>,
 }
 
 impl Upstream {
     /// An upstream with these backends and the default of everything else.
-    pub fn new(name: impl Into<String>, backends: Vec<BackendAddress>) -> Self {
-        let speaks_tls = backends.iter().any(BackendAddress::is_tls);
+    pub fn new(name: impl Into<String>, backends: Vec<Backend>) -> Self {
+        let speaks_tls = backends.iter().any(|it| it.address.is_tls());
         Self {
             name: name.into(),
             backends,
@@ -287,14 +217,9 @@ impl Upstream {
 impl RawUpstream {
     /// Reads `[upstream.NAME]`.
     pub(crate) fn read(name: Located<String>, table: &Table<'_>) -> Self {
-        let backends = read_backends(table);
-        let addresses = backends.iter().map(|backend| backend.value.clone());
-        let default = Upstream::new(name.value.clone(), addresses.collect());
-        let balances = [
-            ("least_requests", Balance::LeastRequests),
-            ("round_robin", Balance::RoundRobin),
-            ("hash", Balance::Hash),
-        ];
+        let backends = backend::read(table);
+        let values = backends.iter().map(|backend| backend.value.clone());
+        let default = Upstream::new(name.value.clone(), values.collect());
         let stickies = [
             ("socketio", Sticky::SocketIo),
             ("cookie", Sticky::Cookie),
@@ -303,7 +228,7 @@ impl RawUpstream {
         let proxy_protocol = read_proxy_protocol(table);
         let pool = Pool::read(table.child("pool", &POOL));
         let upstream = Upstream {
-            balance: table.choose("balance", default.balance, &balances),
+            balance: Balance::read(table),
             sticky: table.choose("sticky", default.sticky, &stickies),
             probe: Probe::read(table.child("probe", &PROBE)),
             outlier: Outlier::read(table),
@@ -348,26 +273,4 @@ fn read_proxy_protocol(table: &Table<'_>) -> Option<ProxyProtocol> {
         );
     }
     Some(version)
-}
-
-fn read_backends(table: &Table<'_>) -> Vec<Located<BackendAddress>> {
-    const EXAMPLE: &str = "[\"http://127.0.0.1:3001\"]";
-    let Some(value) = table.value("backends") else {
-        table.missing::<()>("backends", EXAMPLE);
-        return Vec::new();
-    };
-    let items = value.items("an array of addresses", EXAMPLE);
-    if items.as_ref().is_some_and(Vec::is_empty) {
-        value.reject::<()>(
-            "`backends` is empty",
-            format!("write `backends = {EXAMPLE}`"),
-        );
-    }
-    let backends: Vec<_> = items
-        .unwrap_or_default()
-        .iter()
-        .filter_map(Located::read)
-        .collect();
-    report_repeats(table.reader, &backends, "backend");
-    backends
 }

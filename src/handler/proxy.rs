@@ -2,10 +2,7 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use http_body::Body as _;
-use hyper::upgrade::OnUpgrade;
+use http::{HeaderName, header};
 use tokio::time::Instant;
 
 use crate::{
@@ -14,32 +11,29 @@ use crate::{
         proxy::{
             attempt::{Attempt, give_up, is_farewell, outcome},
             event_stream::EventStream,
+            pending::Pending,
         },
-        websocket::{
-            self,
-            extended::{self, Key},
-        },
+        websocket::{self, extended},
     },
     message::{
         Call, Response,
         body::Body,
-        context::{BackendName, RequestContext},
+        context::BackendName,
         error::{ErrorKind, ProxyError},
-        hop_by_hop,
     },
     observe::metrics::backend::{Outcome, RetryReason},
     upstream::{
         Upstream,
         client::{self, Answer, Connection, Deadlines, Failure, Sending, decode::Head},
-        lease::{Lease, Unavailable, Wanted},
+        lease::{Lease, Unavailable},
         pool::{self, Demand},
-        sticky::Sticky,
     },
 };
 
 mod attempt;
 mod event_stream;
 mod handshake;
+mod pending;
 pub mod replay;
 pub mod request;
 pub mod response;
@@ -60,31 +54,6 @@ pub struct Proxy {
     prefix: Option<String>,
     tunnel_timeout: Duration,
     stall_timeout: Duration,
-}
-
-/// A request while backends are tried.
-struct Pending {
-    /// What the backend is asked with.
-    method: Method,
-    /// Request line and fields, as [`request::head`] writes them.
-    head: BytesMut,
-    /// The map of the request's fields, empty: that of the response is made of its memory.
-    spare: HeaderMap,
-    body: Body,
-    is_bodyless: bool,
-    /// The client's side, when it asks for a WebSocket.
-    upgrade: Option<OnUpgrade>,
-    /// What the backend has to accept, when the client does so over HTTP/2.
-    key: Option<Key>,
-    context: Rc<RequestContext>,
-    wanted: Wanted,
-    /// Whether affinity is asked for.
-    sticks: bool,
-    /// Sending it twice is like sending it once.
-    is_repeatable: bool,
-    demand: Demand,
-    /// `timeout.header`, but for event streams.
-    header_timeout: Option<Duration>,
 }
 
 impl Proxy {
@@ -116,7 +85,7 @@ impl Proxy {
         self: Rc<Self>,
         call: Call,
     ) -> impl Future<Output = Result<Response, ProxyError>> {
-        let mut pending = self.prepare(call);
+        let mut pending = Pending::new(call, &self.upstream, self.prefix.as_deref());
         self.upstream.budget().deposit();
         let deadline = pending.context.started + self.upstream.config().retry.hold;
         let mut replays = 0;
@@ -128,7 +97,7 @@ impl Proxy {
                     attempt.outcome = Outcome::ConnectFailed;
                     continue;
                 };
-                match self.exchange(&mut pending, connection).await {
+                match self.exchange(&mut pending, &lease, connection).await {
                     Ok(answer) => {
                         attempt.outcome = Outcome::Answered;
                         if let Some(key) = &pending.key {
@@ -165,63 +134,6 @@ impl Proxy {
         }
     }
 
-    fn prepare(&self, call: Call) -> Pending {
-        let Call {
-            mut request,
-            context,
-        } = call;
-        let key = extended::is_asked_by(&request).then(Key::random);
-        let upgrade = (key.is_some()
-            || hop_by_hop::wants_websocket(request.headers(), request.method(), request.version()))
-        .then(|| hyper::upgrade::on(&mut request));
-        let (mut parts, body) = request.into_parts();
-        if let Some(key) = &key {
-            let key = HeaderValue::try_from(key.as_str()).expect("base64 is visible ASCII");
-            parts.headers.insert(extended::KEY, key);
-        }
-        let headers = &parts.headers;
-        let sticky = self.sticky(&context);
-        let sticks = sticky.is_some();
-        let named =
-            sticky.and_then(|sticky| sticky.home(&context.uri, headers, &self.upstream.backends()));
-        let protocol = upgrade.is_some().then_some(websocket::PROTOCOL);
-        let method = extended::method(&context.method).clone();
-        let is_repeatable = replay::is_repeatable(&method, headers);
-        // What must not be sent twice takes no connection that the backend may be closing now.
-        let demand = if is_repeatable && upgrade.is_none() {
-            Demand::Alive
-        } else {
-            Demand::Fresh
-        };
-        let timeout = self.upstream.config().timeout.header;
-        let header_timeout =
-            (!event_stream::is_asked_for(&context.method, headers)).then_some(timeout);
-        let head = request::head(headers, &context, self.prefix.as_deref(), protocol);
-        parts.headers.clear();
-        Pending {
-            method,
-            head,
-            spare: parts.headers,
-            is_bodyless: body.size_hint().exact() == Some(0),
-            body,
-            upgrade,
-            key,
-            wanted: Wanted::new(context.client_address(), named),
-            sticks,
-            is_repeatable,
-            demand,
-            header_timeout,
-            context,
-        }
-    }
-
-    /// The affinity of a request, if it has one.
-    fn sticky(&self, context: &RequestContext) -> Option<&Sticky> {
-        self.upstream
-            .sticky()
-            .filter(|sticky| sticky.applies(&context.uri))
-    }
-
     async fn lease(&self, pending: &mut Pending, deadline: Instant) -> Result<Lease, ErrorKind> {
         let lease = self
             .upstream
@@ -231,6 +143,9 @@ impl Proxy {
                 Unavailable::Overloaded => ErrorKind::Overloaded(COME_BACK),
                 Unavailable::Expired => ErrorKind::NoBackend(COME_BACK),
             })?;
+        if pending.header_timeout.is_none() || pending.upgrade.is_some() {
+            lease.untimed();
+        }
         let context = &pending.context;
         context.attempts.set(context.attempts.get() + 1);
         context.backend.replace(Some(BackendName {
@@ -262,7 +177,12 @@ impl Proxy {
         }
     }
 
-    fn exchange<'a>(&self, pending: &'a mut Pending, connection: Connection) -> Sending<'a> {
+    fn exchange<'a>(
+        &self,
+        pending: &'a mut Pending,
+        lease: &'a Lease,
+        connection: Connection,
+    ) -> Sending<'a> {
         let timeout = &self.upstream.config().timeout;
         let request = client::Request {
             method: &pending.method,
@@ -277,10 +197,14 @@ impl Proxy {
             stall: self.stall_timeout,
         };
         let body = std::mem::replace(&mut pending.body, Body::empty());
-        client::send(connection, request, body, deadlines)
+        let sending = client::send(connection, request, body, deadlines);
+        if pending.is_bodyless || !lease.stopwatch().hold() {
+            return sending;
+        }
+        sending.timed_by(lease.stopwatch())
     }
 
-    fn finish(&self, pending: Pending, mut lease: Lease, answer: Answer) -> Response {
+    fn finish(&self, pending: Pending, lease: Lease, answer: Answer) -> Response {
         let context = &pending.context;
         context.first_byte_time.set(Some(context.started.elapsed()));
         let worker = context.connection.worker;
@@ -296,7 +220,6 @@ impl Proxy {
             Answer::Streamed(head, mut body) => {
                 let (mut response, life) = self.respond(&pending, &lease, head);
                 let notice = event_stream::is_one(response.headers()).then(|| {
-                    lease.linger();
                     // It has as little to say as a tunnel.
                     body.allow_silence(self.tunnel_timeout);
                     lease.backend().notice().heed()
@@ -316,7 +239,6 @@ impl Proxy {
                 } else {
                     websocket::accept(response.headers_mut());
                 }
-                lease.linger();
                 if let Some(client) = pending.upgrade {
                     websocket::join(context, client, connection, lease, self.tunnel_timeout);
                 }

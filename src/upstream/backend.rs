@@ -1,10 +1,11 @@
 //! One place that requests are sent to: its address, its load, its health.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
+    num::NonZero,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicUsize, Ordering},
     },
 };
 
@@ -16,9 +17,19 @@ use crate::{
     message::notice::Notice,
     observe::metrics::{Metrics, backend::BackendMetrics},
     upstream::{
-        balancer::hash, health::Health, outlier::Tally, pool::Pool, sticky::Cookie, warm_up::WarmUp,
+        balancer::{hash, latency::Latency, round_robin::Pass},
+        health::Health,
+        outlier::Tally,
+        pool::Pool,
+        sticky::Cookie,
+        warm_up::WarmUp,
     },
 };
+
+mod origin;
+
+pub use origin::Instance;
+pub(in crate::upstream) use origin::Origin;
 
 /// One place that requests are sent to.
 ///
@@ -44,9 +55,12 @@ pub struct Backend {
     addresses: ArcSwap<Vec<SocketAddr>>,
     drained: AtomicBool,
     rank: AtomicU8,
+    weight: AtomicU16,
     pub(in crate::upstream) health: Health,
     pub(in crate::upstream) tally: Tally,
     pub(in crate::upstream) warm_up: WarmUp,
+    pub(in crate::upstream) pass: Pass,
+    pub(in crate::upstream) latency: Latency,
     /// Wakes the probe of this backend before its interval is over.
     pub(in crate::upstream) suspected: Notify,
 }
@@ -60,64 +74,20 @@ pub struct UnderWay {
     pub lingering: usize,
 }
 
-/// Where a backend comes from.
-#[derive(Debug, Clone)]
-pub(in crate::upstream) struct Origin {
-    /// As configured.
-    pub(in crate::upstream) address: BackendAddress,
-    /// Which of `upstream.backends` it is, counted from 0.
-    pub(in crate::upstream) place: usize,
-    /// Which instance, of a name that stands for several.
-    pub(in crate::upstream) instance: Option<Instance>,
-    /// Wakes the resolver of the name before its interval is over.
-    pub(in crate::upstream) lost: Arc<Notify>,
-}
-
-/// One of those that a name stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Instance {
-    /// By an address of the name.
-    Address(IpAddr),
-    /// By an SRV record of the name.
-    Target {
-        /// A host name, in lower case.
-        host: Arc<str>,
-        /// Port.
-        port: u16,
-    },
-}
-
-impl Origin {
-    /// As configured, and `#` with the address or `/` with the target where the name stands for several instances.
-    fn name(&self) -> String {
-        match &self.instance {
-            None => self.address.to_string(),
-            Some(Instance::Address(ip)) => format!("{}#{ip}", self.address),
-            Some(Instance::Target { host, port }) => format!("{}/{host}:{port}", self.address),
-        }
-    }
-
-    /// Host and port; `None` for a Unix socket, and for SRV records that are not known so far.
-    fn host(&self) -> Option<(&str, u16)> {
-        match (&self.address, &self.instance) {
-            (_, Some(Instance::Target { host, port })) => Some((host, *port)),
-            (BackendAddress::Tcp { host, port, .. }, _) => Some((host, *port)),
-            (BackendAddress::Srv { .. } | BackendAddress::Unix(_), _) => None,
-        }
-    }
-}
-
 impl Backend {
     /// `id` tells it from the other backends that its upstream ever has.
     pub(in crate::upstream) fn new(origin: Origin, id: usize, workers: usize) -> Self {
         let name: Arc<str> = origin.name().into();
+        let weight = origin.weight.get();
         Self {
             id,
             seed: hash::seed(&name),
             name,
-            authority: authority(&origin).into(),
+            authority: origin::authority(&origin).into(),
             cookie: None,
-            addresses: ArcSwap::from_pointee(literal(&origin.address).into_iter().collect()),
+            addresses: ArcSwap::from_pointee(
+                origin::literal(&origin.address).into_iter().collect(),
+            ),
             origin,
             in_flight: AtomicUsize::new(0),
             lingering: AtomicUsize::new(0),
@@ -127,9 +97,12 @@ impl Backend {
             notice: Notice::default(),
             earlier: Vec::new(),
             rank: AtomicU8::new(0),
+            weight: AtomicU16::new(weight),
             health: Health::new(),
             tally: Tally::default(),
             warm_up: WarmUp::new(),
+            pass: Pass::default(),
+            latency: Latency::default(),
             suspected: Notify::new(),
         }
     }
@@ -211,6 +184,17 @@ impl Backend {
     /// configuration.
     pub fn id(&self) -> usize {
         self.id
+    }
+
+    /// Its share of the requests, beside that of the others.
+    pub fn weight(&self) -> NonZero<u16> {
+        NonZero::new(self.weight.load(Ordering::Relaxed)).unwrap_or(NonZero::<u16>::MIN)
+    }
+
+    /// Takes the weight that its SRV record says, times the one that is configured.
+    pub(in crate::upstream) fn set_record_weight(&self, weight: u16) {
+        let weight = weight.max(1).saturating_mul(self.origin.weight.get());
+        self.weight.store(weight, Ordering::Relaxed);
     }
 
     /// Where it comes from.
@@ -366,33 +350,6 @@ impl Drop for Backend {
     /// Its counts may live on under the same name; its idle connections do not.
     fn drop(&mut self) {
         self.hang_up();
-    }
-}
-
-fn authority(origin: &Origin) -> String {
-    let Some((host, port)) = origin.host() else {
-        return "localhost".to_owned();
-    };
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let usual = if origin.address.is_tls() { 443 } else { 80 };
-    if port == usual {
-        host
-    } else {
-        format!("{host}:{port}")
-    }
-}
-
-fn literal(address: &BackendAddress) -> Option<SocketAddr> {
-    match address {
-        BackendAddress::Tcp { host, port, .. } => {
-            let address: IpAddr = host.parse().ok()?;
-            Some(SocketAddr::new(address, *port))
-        }
-        BackendAddress::Srv { .. } | BackendAddress::Unix(_) => None,
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
             timer::Timer,
         },
         connector::Stream,
+        stopwatch::Stopwatch,
     },
 };
 
@@ -178,6 +179,7 @@ pub fn send(
         method: request.method,
         upgrade: request.upgrade,
         deadlines,
+        stopwatch: None,
     }
 }
 
@@ -192,6 +194,18 @@ pub struct Sending<'a> {
     method: &'a Method,
     upgrade: bool,
     deadlines: Deadlines,
+    stopwatch: Option<&'a Stopwatch>,
+}
+
+impl<'a> Sending<'a> {
+    /// Resumes `stopwatch` once the whole request is sent: until then it is the client that takes its time.
+    #[must_use]
+    pub fn timed_by(self, stopwatch: &'a Stopwatch) -> Self {
+        Self {
+            stopwatch: Some(stopwatch),
+            ..self
+        }
+    }
 }
 
 impl Future for Sending<'_> {
@@ -202,7 +216,14 @@ impl Future for Sending<'_> {
         let Some(exchange) = &mut this.exchange else {
             return Poll::Pending;
         };
-        let result = ready!(exchange.poll_head(cx, this.upgrade, this.deadlines));
+        let result = exchange.poll_head(cx, this.upgrade, this.deadlines);
+        if let Some(stopwatch) = this.stopwatch
+            && result.is_pending()
+            && exchange.is_sent()
+        {
+            stopwatch.resume();
+        }
+        let result = ready!(result);
         let Some(exchange) = this.exchange.take() else {
             return Poll::Pending;
         };

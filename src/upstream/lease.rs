@@ -1,6 +1,6 @@
 //! What a request wants of an upstream, and what it gets: a backend, counted until it is given back.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use tokio::time::timeout;
@@ -9,6 +9,7 @@ use crate::{
     message::context::RequestContext,
     upstream::{
         Upstream, backend::Backend, client::Connection, pool::Demand, proxy_protocol::Ends,
+        stopwatch::Stopwatch,
     },
 };
 
@@ -21,12 +22,14 @@ pub struct Lease {
     lingers: bool,
     /// The head of the answer was as it should be.
     is_answered: bool,
+    stopwatch: Stopwatch,
 }
 
 impl Lease {
     /// For a backend that has counted the request already.
     pub(in crate::upstream) fn new(upstream: Arc<Upstream>, backend: Arc<Backend>) -> Self {
         Self {
+            stopwatch: upstream.balancer.stopwatch(),
             upstream,
             backend,
             lingers: false,
@@ -79,6 +82,7 @@ impl Lease {
     /// Counts as a tunnel or an event stream from now on: as load, but in nobody's way, since
     /// hundreds of them are idle most of the time.
     pub fn linger(&mut self) {
+        self.untimed();
         if !self.lingers {
             self.lingers = true;
             self.backend().linger();
@@ -86,18 +90,33 @@ impl Lease {
         }
     }
 
+    /// What measures the request, where its time matters to the balancer.
+    pub fn stopwatch(&self) -> &Stopwatch {
+        &self.stopwatch
+    }
+
+    /// The time that it takes says nothing about other requests.
+    pub fn untimed(&self) {
+        self.stopwatch.stop();
+    }
+
     /// Reports that a connection was made, or that the backend answered. Cheap when that is no news.
     pub fn reached(&self) {
         self.upstream.reached(&self.backend);
     }
 
-    /// Reports the head of an answer. A 5xx speaks against the backend, if the others do better.
+    /// Reports the head of an answer. A 5xx speaks against the backend, if the others do better, and is not praised for
+    /// its haste.
     pub fn answered(&mut self, status: StatusCode) {
+        let timed = self.stopwatch.stop();
+        let latency = &self.backend.latency;
         if status.is_server_error() {
             self.upstream.answered_badly(&self.backend);
+            timed.inspect(|(time, now)| latency.endure(*time, *now));
         } else {
             self.is_answered = true;
             self.backend.tally.good();
+            timed.inspect(|(time, now)| latency.learn(*time, *now));
         }
     }
 
@@ -121,12 +140,17 @@ impl Lease {
 
     /// Reports that no connection could be made. Not for anything that happens on a connection.
     pub fn unreachable(&self, error: &io::Error) {
+        self.untimed();
         self.upstream.unreachable(&self.backend, error);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        // The client left, or the backend broke off.
+        if let Some((time, now)) = self.stopwatch.stop() {
+            self.backend.latency.endure(time, now);
+        }
         if self.lingers {
             self.backend().leave_for_good();
             return;
@@ -139,8 +163,8 @@ impl Drop for Lease {
 /// What a request wants.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// Client address, for `balance = "hash"`.
-    pub client: IpAddr,
+    /// What it is hashed by: [`Upstream::key`].
+    pub key: u64,
     /// The id of the backend that its cookie names.
     pub sticky: Option<usize>,
     /// Backends that failed this request already.
@@ -150,10 +174,10 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// A request from `client` that was not sent anywhere yet.
-    pub fn new(client: IpAddr, sticky: Option<usize>) -> Self {
+    /// A request that was not sent anywhere yet.
+    pub fn new(key: u64, sticky: Option<usize>) -> Self {
         Self {
-            client,
+            key,
             sticky,
             tried: Tried::default(),
             waited: false,

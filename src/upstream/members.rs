@@ -16,7 +16,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    config::upstream::BackendAddress,
+    config,
     observe::metrics::Metrics,
     upstream::{
         backend::{Backend, Origin},
@@ -58,16 +58,17 @@ pub(in crate::upstream) struct Maker {
 }
 
 impl Members {
-    /// One backend per address. Those in `drained` are. Those of names are not resolved so far: nobody can connect to
-    /// them, and requests wait.
+    /// One backend per configured one. Those in `drained` are. Those of names are not resolved so far: nobody can
+    /// connect to them, and requests wait.
     pub(in crate::upstream) fn new(
-        addresses: &[BackendAddress],
+        configured: &[config::upstream::Backend],
         maker: Maker,
         drained: HashSet<Arc<str>>,
     ) -> Self {
-        let addresses = addresses.iter().enumerate();
-        let origins = addresses.map(|(place, address)| Origin {
-            address: address.clone(),
+        let configured = configured.iter().enumerate();
+        let origins = configured.map(|(place, backend)| Origin {
+            address: backend.address.clone(),
+            weight: backend.weight,
             place,
             instance: None,
             lost: Arc::new(Notify::new()),
@@ -132,8 +133,10 @@ impl Members {
         });
         let mut moved = List::new();
         for (backend, found) in merged.heard_of {
-            // The one place where an answer reaches its backend; `found.weight` has no taker.
             backend.set_rank(found.rank);
+            if let Some(weight) = found.weight {
+                backend.set_record_weight(weight);
+            }
             if !found.addresses.is_empty() && backend.learn(&found.addresses) {
                 backend.hang_up();
                 moved.push(backend);

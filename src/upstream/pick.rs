@@ -72,42 +72,39 @@ impl Upstream {
         repeat: Repeat,
     ) -> Result<Lease, Refusal> {
         let backends = self.members.list();
-        let fits = |backend: &Backend| {
-            tier.holds(backend)
-                && (repeat == Repeat::Allowed || !wanted.tried.contains(backend.id()))
-        };
         let sticky = wanted
             .sticky
             .filter(|_| tier == Tier::READY)
             .and_then(|id| backends.iter().find(|it| it.id() == id));
         if let Some(backend) = sticky
-            && fits(backend)
+            && fits(backend, tier, wanted, repeat)
             && let Some(lease) = self.take(backend, tier)
         {
             return Ok(lease);
         }
-        let mut rank = Some(0);
-        while let Some(now) = rank {
-            let fits = |backend: &Backend| backend.rank() == now && fits(backend);
-            match self.lease_among(&backends, tier, wanted, fits) {
-                Err(Refusal::AllTried) => rank = next_rank(&backends, now),
+        let mut rank = 0;
+        loop {
+            match self.lease_of_rank(&backends, rank, tier, wanted, repeat) {
+                Err(Refusal::AllTried) => {
+                    rank = next_rank(&backends, rank).ok_or(Refusal::AllTried)?;
+                }
                 done => return done,
             }
         }
-        Err(Refusal::AllTried)
     }
 
-    fn lease_among(
+    fn lease_of_rank(
         self: &Arc<Self>,
         backends: &List,
+        rank: u8,
         tier: Tier,
         wanted: &Wanted,
-        fits: impl Fn(&Backend) -> bool,
+        repeat: Repeat,
     ) -> Result<Lease, Refusal> {
         let limit = self.config.limits.max_requests;
         let full = Cell::new(false);
         let eligible = |backend: &Backend| {
-            let fits = fits(backend);
+            let fits = backend.rank() == rank && fits(backend, tier, wanted, repeat);
             let has_room = backend.in_flight() < limit;
             if fits && !has_room {
                 full.set(true);
@@ -116,12 +113,12 @@ impl Upstream {
         };
         // Another worker may take the last room between the look and the step: then look again.
         for _ in 0..=backends.len() {
-            let Some(mut backend) = self.balancer.pick(backends, wanted.client, eligible) else {
+            let Some(mut backend) = self.balancer.pick(backends, wanted.key, eligible) else {
                 break;
             };
             if backend.warm_up.sits_out(self.config.slow_start)
                 && self.balancer.spreads()
-                && let Some(other) = self.balancer.pick(backends, wanted.client, |it| {
+                && let Some(other) = self.balancer.pick(backends, wanted.key, |it| {
                     !it.warm_up.is_on() && eligible(it)
                 })
             {
@@ -146,6 +143,10 @@ impl Upstream {
         let lease = Lease::new(Arc::clone(self), Arc::clone(backend));
         (tier.cooling || backend.health.admit()).then_some(lease)
     }
+}
+
+fn fits(backend: &Backend, tier: Tier, wanted: &Wanted, repeat: Repeat) -> bool {
+    tier.holds(backend) && (repeat == Repeat::Allowed || !wanted.tried.contains(backend.id()))
 }
 
 /// The first rank behind `rank`. Nearly always there is none.

@@ -9,11 +9,11 @@ use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{digest, hmac, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, HeaderValue, Uri, header::COOKIE};
+use http::{HeaderMap, HeaderValue, Uri};
 
 use crate::{
     config::{self, upstream::Sticky as Mode},
-    message::context::Scheme,
+    message::{context::Scheme, cookie},
     upstream::{
         backend::Backend,
         sticky::sessions::{Listener, Sessions},
@@ -94,11 +94,11 @@ impl Sticky {
 
     /// The id of the backend that the request's cookie names, if it is one of `backends`.
     fn read(&self, headers: &HeaderMap, backends: &[Arc<Backend>]) -> Option<usize> {
-        headers
-            .get_all(COOKIE)
-            .iter()
-            .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
-            .find_map(|pair| self.find(pair, backends))
+        cookie::values(headers, &self.name).find_map(|value| {
+            let is_named =
+                |it: &&Arc<Backend>| it.cookie().is_some_and(|it| it.value.as_bytes() == value);
+            backends.iter().find(is_named).map(|it| it.id())
+        })
     }
 
     /// What to set on the response of a request that sticks: nothing when the client `named` the
@@ -127,19 +127,6 @@ impl Sticky {
     /// Name of the cookie.
     pub fn cookie_name(&self) -> &str {
         &self.name
-    }
-
-    fn find(&self, pair: &[u8], backends: &[Arc<Backend>]) -> Option<usize> {
-        let value = pair
-            .trim_ascii()
-            .strip_prefix(self.name.as_bytes())?
-            .strip_prefix(b"=")?;
-        let value = value
-            .strip_prefix(b"\"")
-            .and_then(|it| it.strip_suffix(b"\""))
-            .unwrap_or(value);
-        let is_named = |it: &Backend| it.cookie().is_some_and(|it| it.value.as_bytes() == value);
-        backends.iter().find(|it| is_named(it)).map(|it| it.id())
     }
 }
 
@@ -215,6 +202,7 @@ fn cookie_name(upstream: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
     use proptest::prelude::*;
 
     use super::*;

@@ -20,6 +20,7 @@ use crate::{
     upstream::{health::Verdict, lease::Refusal, members::found},
 };
 
+mod timing;
 mod waiting;
 
 /// An upstream with short texts for its backends and all else at its default, less what `change` does.
@@ -29,7 +30,7 @@ pub(crate) fn upstream(
 ) -> Arc<Upstream> {
     let mut config = config::upstream::Upstream {
         name: "api".to_owned(),
-        backends: backends.iter().map(|it| address(it)).collect(),
+        backends: backends.iter().map(|it| address(it).into()).collect(),
         balance: Balance::LeastRequests,
         sticky: Mode::Off,
         probe: Probe {
@@ -116,7 +117,7 @@ pub(crate) fn http_probe(path: &str) -> HttpProbe {
 
 /// Any backend.
 pub(crate) fn wanted() -> Wanted {
-    Wanted::new("192.0.2.1".parse().unwrap(), None)
+    Wanted::new(0, None)
 }
 
 fn three(change: impl FnOnce(&mut config::upstream::Upstream)) -> Arc<Upstream> {
@@ -172,7 +173,7 @@ async fn each_probe_says_in_the_metrics_how_a_backend_is() {
         workers: 1,
         before: None,
     };
-    let config = config::upstream::Upstream::new("api", vec![address("http://127.0.0.1:1")]);
+    let config = config::upstream::Upstream::new("api", vec![address("http://127.0.0.1:1").into()]);
     let upstream = Upstream::new(Arc::new(config), &surroundings).unwrap();
     upstream.judge(&upstream.backends()[0], Verdict::Good, &"test");
     let up = "portcullis_backend_up{upstream=\"api\",backend=\"http://127.0.0.1:1\"} 1";
@@ -212,7 +213,7 @@ async fn tries_every_backend_once_the_better_ones_first() {
 #[tokio::test]
 async fn sticks_while_the_backend_is_good() {
     let upstream = three(|config| config.limits.max_requests = 1);
-    let mut wanted = Wanted::new("192.0.2.1".parse().unwrap(), Some(1));
+    let mut wanted = Wanted::new(0, Some(1));
     assert_eq!(picks(&upstream, &wanted), [1].into());
     let held = upstream.lease(&wanted).unwrap();
     assert_ne!(
@@ -309,12 +310,13 @@ async fn serves_though_every_backend_has_just_returned() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hash_and_a_cookie_know_no_slow_start() {
-    let upstream = three(|config| config.balance = Balance::Hash);
+    let upstream =
+        three(|config| config.balance = Balance::Hash(config::upstream::HashKey::Client));
     let home = upstream.lease(&wanted()).unwrap().backend().id();
     upstream.returned(&upstream.backends()[home]);
     assert_eq!(picks(&upstream, &wanted()), [home].into());
     let upstream = three(|_| {});
     upstream.returned(&upstream.backends()[1]);
-    let sticks = Wanted::new("192.0.2.1".parse().unwrap(), Some(1));
+    let sticks = Wanted::new(0, Some(1));
     assert_eq!(picks(&upstream, &sticks), [1].into());
 }

@@ -31,6 +31,30 @@ async fn round_robin_spreads_evenly() {
 }
 
 #[tokio::test]
+async fn weights_share_requests_out_whatever_the_balance() {
+    for (balance, spread) in [("round_robin", 0), ("least_requests", 40)] {
+        let (light, heavy) = (Backend::echo().await, Backend::echo().await);
+        let proxy = Setup::new()
+            .route("/", "proxy = { upstream = \"app\" }")
+            .more(&format!(
+                "[upstream.app]\nbalance = \"{balance}\"\nbackends = [\"{}\", {{ address = \"{}\", weight = 3 }}]",
+                light.url(),
+                heavy.url(),
+            ))
+            .threads(1)
+            .start()
+            .await;
+        let mut session = proxy.session().await;
+        for _ in 0..200 {
+            assert_eq!(session.send(proxy.request("GET", "/")).await.status, 200);
+        }
+        let counts = [light.requests().len(), heavy.requests().len()];
+        assert!(counts[1].abs_diff(150) <= spread, "{balance}: {counts:?}");
+        assert_eq!(counts[0] + counts[1], 200);
+    }
+}
+
+#[tokio::test]
 async fn least_requests_goes_round_a_busy_backend() {
     let slow = Backend::with(|_| async {
         sleep(Duration::from_secs(5)).await;
@@ -80,6 +104,63 @@ async fn hash_keeps_a_client_on_its_backend() {
         .map(|backend| backend.requests().len())
         .collect();
     assert!(counts.contains(&12), "{counts:?}");
+}
+
+/// How many requests with this key each backend has seen, after some by every way: two proxies, HTTP/1.1 and HTTP/2,
+/// the cookie in one field and in several.
+async fn homes(hash_key: &str, keys: usize) -> Vec<Vec<usize>> {
+    let backends = [
+        Backend::echo().await,
+        Backend::echo().await,
+        Backend::echo().await,
+    ];
+    let all: Vec<_> = backends.iter().collect();
+    let setup = Setup::to(&all).upstream(&format!("balance = \"hash\"\nhash_key = \"{hash_key}\""));
+    for proxy in [setup.start().await, setup.start().await] {
+        for key in 0..keys {
+            let request = || {
+                let request = proxy.request("GET", &format!("/{key}/"));
+                request.header("x-tenant", &format!("tenant-{key}"))
+            };
+            let sid = format!("sid=session-{key}");
+            let whole = format!("theme=dark; {sid}; z=1");
+            for request in [
+                request().header("cookie", &whole),
+                request().header("cookie", &sid),
+                request().h2().header("cookie", &whole),
+                request()
+                    .h2()
+                    .header("cookie", "theme=dark")
+                    .header("cookie", &sid)
+                    .header("cookie", "z=1"),
+            ] {
+                assert_eq!(request.send().await.status, 200);
+            }
+        }
+    }
+    let seen = |key: usize| {
+        let path = format!("/{key}/");
+        backends.iter().map(|it| it.count(&path)).collect()
+    };
+    (0..keys).map(seen).collect()
+}
+
+#[tokio::test]
+async fn hash_keeps_what_a_header_or_a_cookie_says_on_one_backend() {
+    for hash_key in ["header:x-tenant", "cookie:sid"] {
+        let homes = homes(hash_key, 12).await;
+        println!("{hash_key}: {homes:?}");
+        assert!(homes.iter().all(|it| it.contains(&8)), "{homes:?}");
+        for backend in 0..3 {
+            assert!(homes.iter().any(|it| it[backend] == 8), "{homes:?}");
+        }
+    }
+    let by_client = homes("header:x-absent", 12).await;
+    assert!(
+        by_client.iter().all(|it| *it == by_client[0]),
+        "{by_client:?}"
+    );
+    assert!(by_client[0].contains(&8), "{by_client:?}");
 }
 
 #[tokio::test]

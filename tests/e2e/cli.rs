@@ -259,8 +259,12 @@ async fn two_proxies_do_not_share_a_port_silently() {
 async fn explain_says_what_a_request_meets() {
     let backend = Backend::echo().await;
     let dir = folder_with_spa();
-    let toml = Setup::to(&[&backend])
+    let toml = Setup::new()
         .route("/api/", "proxy = { upstream = \"app\", strip_prefix = true }\nrate_limit = { rate = \"120/min\" }")
+        .more(&format!(
+            "[upstream.app]\nbackends = [{{ address = \"{}\", weight = 3 }}]\nbalance = \"hash\"\nhash_key = \"cookie:sid\"",
+            backend.url()
+        ))
         .toml();
     let file = written(dir.path(), &toml);
     let said = portcullis(&[
@@ -280,6 +284,8 @@ async fn explain_says_what_a_request_meets() {
         "body limit",
         "GET /users",
         "nosniff",
+        "weight 3",
+        "hash by cookie:sid",
     ] {
         assert!(said.stdout.contains(part), "{part} in {}", said.stdout);
     }

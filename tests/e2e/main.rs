@@ -36,6 +36,7 @@ mod drain;
 mod faulty;
 mod names;
 mod outlier;
+mod peak_ewma;
 mod pool;
 mod probes;
 mod proxy_protocol;

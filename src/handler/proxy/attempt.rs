@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    handler::proxy::replay,
+    handler::proxy::{event_stream, replay},
     message::{
         body::BodyError,
         error::{ErrorKind, ProxyError},
@@ -58,13 +58,15 @@ pub(super) fn outcome(lease: &Lease, failure: &Failure) -> Outcome {
 /// Whether `answer` says that the backend of `lease` is about to end: others are preferred from then on, until it can
 /// be connected to. Any other answer counts for or against it.
 pub(super) fn is_farewell(lease: &mut Lease, answer: &Answer) -> bool {
-    let leaves = replay::is_leaving(answer.head());
-    if leaves {
+    if replay::is_leaving(answer.head()) {
         lease.leaving();
-    } else {
-        lease.answered(answer.head().status);
+        return true;
     }
-    leaves
+    if event_stream::lasts(answer) {
+        lease.linger();
+    }
+    lease.answered(answer.head().status);
+    false
 }
 
 /// What the client hears of a `failure`.

@@ -15,7 +15,7 @@ use crate::{
         body::BodyError,
         notice::{Heed, Notice},
     },
-    upstream::client::body::ResponseBody,
+    upstream::client::{Answer, body::ResponseBody},
 };
 
 /// A stream of events. It ends as if the backend had said all when it is its turn to leave a backend that is drained:
@@ -62,6 +62,15 @@ impl Body for EventStream {
 
     fn is_end_stream(&self) -> bool {
         self.is_over || self.events.is_end_stream()
+    }
+}
+
+/// Whether an answer goes on for as long as somebody listens: a stream of events, or a tunnel.
+pub(super) fn lasts(answer: &Answer) -> bool {
+    match answer {
+        Answer::Whole(..) => false,
+        Answer::Streamed(head, _) => is_one(&head.headers),
+        Answer::Upgraded(..) => true,
     }
 }
 

@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, header::CONTENT_ENCODING};
 use http_body::{Frame, SizeHint};
 
 use crate::{
-    handler::proxy::Pending,
+    handler::proxy::pending::Pending,
     message::{
         Response,
         body::{Body, BodyError},

@@ -1,10 +1,13 @@
 //! Names, addresses and counts of a backend.
 
+use std::net::IpAddr;
+
 use super::*;
 
 fn backend(address: BackendAddress, instance: Option<IpAddr>) -> Backend {
     let origin = Origin {
         address,
+        weight: NonZero::<u16>::MIN,
         place: 0,
         instance: instance.map(Instance::Address),
         lost: Arc::default(),

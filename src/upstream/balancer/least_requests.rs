@@ -1,53 +1,50 @@
-//! The less busy of two backends picked at random.
-//!
-//! Two choices come close to the best of all without every worker running to the same idle backend
-//! at once. Up to three backends are compared whole, where a sample would only add noise.
+//! The less busy of two backends picked at random: load for its weight.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
-use crate::upstream::{backend::Backend, balancer::nth};
+use crate::upstream::{backend::Backend, balancer::two_choices};
 
-const COMPARED_WHOLE: usize = 3;
-
-/// A backend with few requests in flight, of those that are `eligible`.
+/// A backend with few requests in flight for its weight, of those that are `eligible`.
 pub fn pick(
     backends: &[Arc<Backend>],
     eligible: impl Fn(&Backend) -> bool,
 ) -> Option<&Arc<Backend>> {
-    let count = backends.iter().filter(|it| eligible(it)).count();
-    if count <= COMPARED_WHOLE {
-        return least(backends.iter().filter(|it| eligible(it)));
-    }
-    let one = fastrand::usize(..count);
-    let other = fastrand::usize(..count - 1);
-    let other = if other < one { other } else { other + 1 };
-    let chosen = [one, other].map(|rank| nth(backends, rank, &eligible));
-    least(chosen.into_iter().flatten())
+    two_choices::pick(backends, eligible, Busyness::of)
 }
 
-/// The least busy; one at random among equals.
-fn least<'a>(candidates: impl Iterator<Item = &'a Arc<Backend>>) -> Option<&'a Arc<Backend>> {
-    let mut best: Option<(usize, &Arc<Backend>)> = None;
-    let mut equals = 0;
-    for backend in candidates {
-        let load = backend.load();
-        match best {
-            Some((lowest, _)) if load > lowest => continue,
-            Some((lowest, _)) if load == lowest => equals += 1,
-            Some(_) | None => equals = 1,
-        }
-        // The n-th of n equals replaces the pick with probability 1/n: each ends up as likely.
-        if equals == 1 || fastrand::u32(..equals) == 0 {
-            best = Some((load, backend));
+/// Load divided by weight, without the division.
+#[derive(Debug, Clone, Copy)]
+struct Busyness {
+    load: usize,
+    weight: usize,
+}
+
+impl Busyness {
+    fn of(backend: &Backend) -> Self {
+        Self {
+            load: backend.load(),
+            weight: backend.weight().get().into(),
         }
     }
-    best.map(|(_, backend)| backend)
+}
+
+impl PartialOrd for Busyness {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        let one = self.load.saturating_mul(other.weight);
+        Some(one.cmp(&other.load.saturating_mul(self.weight)))
+    }
+}
+
+impl PartialEq for Busyness {
+    fn eq(&self, other: &Self) -> bool {
+        self.partial_cmp(other) == Some(Ordering::Equal)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::balancer::tests::backends;
+    use crate::upstream::balancer::tests::{backends, weighing};
 
     fn picked(backends: &[Arc<Backend>], eligible: impl Fn(&Backend) -> bool) -> Option<usize> {
         pick(backends, eligible).map(|it| it.id())
@@ -124,5 +121,33 @@ mod tests {
             assert_eq!(picked(&backends, |it| it.id() == 4), Some(4));
             assert_eq!(picked(&backends, |_| false), None);
         }
+    }
+
+    #[test]
+    fn loads_each_as_its_weight_says() {
+        for count in [3, 8] {
+            let mut weights = vec![1; count];
+            weights[0] = 4;
+            let backends = weighing(&weights);
+            for _ in 0..100 * (count + 3) {
+                let index = picked(&backends, |_| true).unwrap();
+                assert!(backends[index].enter(usize::MAX));
+            }
+            let loads: Vec<_> = backends.iter().map(|it| it.load()).collect();
+            assert!(loads[0].abs_diff(400) < 12, "{loads:?}");
+            assert!(
+                loads[1..].iter().all(|it| it.abs_diff(100) < 12),
+                "{loads:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn spreads_requests_one_after_another_by_weight() {
+        let backends = weighing(&[3, 1]);
+        let heavy = (0..4000)
+            .filter(|_| picked(&backends, |_| true) == Some(0))
+            .count();
+        assert!((2850..3150).contains(&heavy), "{heavy}");
     }
 }

@@ -42,6 +42,18 @@ async fn a_name_with_several_addresses_is_one_backend_each() {
 }
 
 #[tokio::test]
+async fn each_instance_of_a_name_has_its_weight() {
+    let upstream = upstream(&["http://first:1", "http://app:3000"], |config| {
+        config.backends[1].weight = 3.try_into().unwrap();
+    });
+    let found = at(&["10.0.0.1:3000", "10.0.0.2:3000"]);
+    resolved(&upstream, 1, &found);
+    let backends = upstream.backends();
+    let weights: Vec<u16> = backends.iter().map(|it| it.weight().get()).collect();
+    assert_eq!(weights, [1, 3, 3]);
+}
+
+#[tokio::test]
 async fn one_machine_with_both_families_is_one_backend() {
     for (name, found) in [
         (
