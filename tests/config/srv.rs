@@ -24,7 +24,7 @@ fn an_upstream_of_srv_names_has_the_servers_and_others_have_none() {
         tls: true,
         name: String::from("_a._tcp.test"),
     };
-    assert_eq!(api.backends, [address]);
+    assert_eq!(api.backends, [address.into()]);
     assert_eq!(api.backends[0].to_string(), "srv+https://_a._tcp.test");
     assert!(api.tls.is_some());
     let plain = good(&with("[]", "http://a.test"));

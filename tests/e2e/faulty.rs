@@ -19,6 +19,10 @@ use crate::harness::{
 /// Answers of the good ones that a test waits for.
 const ENOUGH: usize = 1000;
 
+/// Share of all tries that may go to one that is ejected after twenty bad answers, before the others have a sample too
+/// and while tries are under way.
+const MOST: f64 = 0.25;
+
 /// What came of a load over one bad backend and two good ones.
 struct Outcome {
     tally: Tally,
@@ -157,11 +161,11 @@ async fn one_that_accepts_and_never_answers_costs_what_it_was_given() {
 }
 
 #[tokio::test]
-async fn one_that_resets_after_the_head_costs_what_it_was_given() {
+async fn one_that_resets_after_the_head_is_spared() {
     let bad = Backend::scripted(say_head_and_reset).await;
     let outcome = beside(&bad, 16).await;
     let (tally, bad_share) = (&outcome.tally, outcome.bad_share);
-    assert!(bad_share < 0.9, "{bad_share}");
+    assert!(bad_share < MOST, "{bad_share}");
     assert_eq!(
         tally.count(|status| ![200, 0].contains(&status)),
         0,
@@ -171,8 +175,7 @@ async fn one_that_resets_after_the_head_costs_what_it_was_given() {
     outcome.assert_accessed("aborted", true).await;
 }
 
-/// It fails faster than the others answer, and so has the fewest requests: most come to it, and more fail than the budget
-/// has retries.
+/// It fails faster than the others answer, and so has the fewest requests: most would come to it.
 #[tokio::test]
 async fn one_that_hangs_up_costs_no_more_retries_than_the_budget_has() {
     let bad = Backend::scripted(|mut conn| async move {
@@ -182,7 +185,7 @@ async fn one_that_hangs_up_costs_no_more_retries_than_the_budget_has() {
     .await;
     let outcome = beside(&bad, 16).await;
     let (tally, bad_share) = (&outcome.tally, outcome.bad_share);
-    assert!(bad_share < 0.9, "{bad_share}");
+    assert!(bad_share < MOST, "{bad_share}");
     assert_eq!(
         tally.count(|status| ![200, 502].contains(&status)),
         0,
@@ -194,13 +197,13 @@ async fn one_that_hangs_up_costs_no_more_retries_than_the_budget_has() {
 }
 
 #[tokio::test]
-async fn one_that_answers_500_costs_what_it_was_given() {
+async fn one_that_answers_500_is_spared() {
     let bad =
         Backend::canned("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\nsick")
             .await;
     let outcome = beside(&bad, 16).await;
     let (tally, bad_share) = (&outcome.tally, outcome.bad_share);
-    assert!(bad_share < 0.9, "{bad_share}");
+    assert!(bad_share < MOST, "{bad_share}");
     assert_eq!(
         tally.count(|status| ![200, 500].contains(&status)),
         0,

@@ -79,6 +79,33 @@ async fn each_target_is_a_backend_and_is_asked_by_its_own_name() {
 }
 
 #[tokio::test]
+async fn goes_by_the_weights_of_the_records_as_they_change() {
+    let (one, other) = (Backend::echo().await, Backend::echo().await);
+    let weighing = |backend: &Backend, weight: u16| {
+        record("a.test", backend, 10).replace(",60", &format!(",{weight}"))
+    };
+    let records = |first, second| zone(&[weighing(&one, first), weighing(&other, second)]);
+    let mut dns = Dns::start(&records(30, 10)).await;
+    let proxy = proxy(&dns, "balance = \"round_robin\"").await;
+    let mut names = [name("a.test", &one), name("a.test", &other)];
+    names.sort();
+    has(&proxy, &names).await;
+    for _ in 0..40 {
+        assert_eq!(proxy.get("/").await.status, 200);
+    }
+    assert_eq!((one.count("/"), other.count("/")), (30, 10));
+    dns.change(&records(0, 65_535)).await;
+    eventually("the new weights", async || {
+        let before = (one.count("/"), other.count("/"));
+        for _ in 0..10 {
+            proxy.get("/").await;
+        }
+        (one.count("/") == before.0 && other.count("/") == before.1 + 10).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_probe_names_the_target_as_host() {
     let backend = Backend::scripted(|mut conn| async move {
         conn.head().await;
