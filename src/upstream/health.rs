@@ -3,7 +3,7 @@
 //! Three things are kept apart. *Health* moves only by several probes in a row. *Ejection* needs many
 //! answers that are worse than those of the neighbours (`src/upstream/outlier.rs`). *Cooling* is short:
 //! it starts when a connection cannot be made, other backends are preferred while it lasts, and any
-//! connection that is made ends it. A slow or broken request moves none of them.
+//! connection that is made ends it. One slow or broken request moves none of them.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
