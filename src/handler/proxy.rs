@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use http::{HeaderName, header};
+use http::{HeaderName, Method, header};
 use tokio::time::Instant;
 
 use crate::{
@@ -219,11 +219,13 @@ impl Proxy {
             }
             Answer::Streamed(head, mut body) => {
                 let (mut response, life) = self.respond(&pending, &lease, head);
-                let notice = event_stream::is_one(response.headers()).then(|| {
+                let is_event_stream = event_stream::is_one(response.headers());
+                if is_event_stream {
                     // It has as little to say as a tunnel.
                     body.allow_silence(self.tunnel_timeout);
-                    lease.backend().notice().heed()
-                });
+                }
+                let notice = (is_event_stream && pending.method == Method::GET)
+                    .then(|| lease.backend().notice().heed());
                 body.hold(lease, worker, life);
                 body.send_rest();
                 *response.body_mut() = match notice {

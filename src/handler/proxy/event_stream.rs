@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -19,11 +19,23 @@ use crate::{
 };
 
 /// A stream of events. It ends as if the backend had said all when it is its turn to leave a backend that is drained:
-/// an `EventSource` connects anew then, and comes to another one.
+/// an `EventSource` connects anew then, and comes to another one. Not for an answer to anything but GET, which no
+/// `EventSource` asks with: whoever reads that takes its end for the whole.
 pub(super) struct EventStream {
     events: Box<ResponseBody>,
-    turn: Pin<Box<dyn Future<Output = ()>>>,
-    is_over: bool,
+    turn: Turn,
+    tail: Tail,
+}
+
+/// The last bytes of a stream: a blank line ends an event.
+struct Tail([u8; 4]);
+
+/// Its turn to leave.
+enum Turn {
+    Awaited(Pin<Box<dyn Future<Output = ()>>>),
+    /// It leaves with the event that is under way.
+    Come,
+    Over,
 }
 
 impl EventStream {
@@ -35,9 +47,36 @@ impl EventStream {
         };
         Self {
             events,
-            turn: Box::pin(turn),
-            is_over: false,
+            turn: Turn::Awaited(Box::pin(turn)),
+            tail: Tail::default(),
         }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.turn, Turn::Over)
+    }
+}
+
+impl Default for Tail {
+    /// Before the first event.
+    fn default() -> Self {
+        Self(*b"\n\n\n\n")
+    }
+}
+
+impl Tail {
+    fn follow(&mut self, data: &[u8]) {
+        let Self(tail) = self;
+        let last = &data[data.len().saturating_sub(tail.len())..];
+        tail.rotate_left(last.len());
+        let keep = tail.len() - last.len();
+        tail[keep..].copy_from_slice(last);
+    }
+
+    /// HTML Living Standard, section 9.2.5: lines end by CR LF, LF or CR.
+    fn is_between_events(&self) -> bool {
+        let Self(tail) = self;
+        tail.ends_with(b"\n\n") || tail.ends_with(b"\r\r") || tail == b"\r\n\r\n"
     }
 }
 
@@ -49,19 +88,29 @@ impl Body for EventStream {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        // What has come is passed on first: an event is not torn.
-        if let Poll::Ready(frame) = Pin::new(&mut self.events).poll_frame(cx) {
-            return Poll::Ready(frame);
+        // Each time, also where the next event is here already: a stream that never rests ends too.
+        if let Turn::Awaited(turn) = &mut self.turn
+            && turn.as_mut().poll(cx).is_ready()
+        {
+            self.turn = Turn::Come;
         }
-        if self.turn.as_mut().poll(cx).is_ready() {
-            self.is_over = true;
+        if matches!(self.turn, Turn::Come) && self.tail.is_between_events() {
+            self.turn = Turn::Over;
+        }
+        if self.is_over() {
             return Poll::Ready(None);
         }
-        Poll::Pending
+        let frame = ready!(Pin::new(&mut self.events).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.tail.follow(data);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_over || self.events.is_end_stream()
+        self.is_over() || self.events.is_end_stream()
     }
 }
 
@@ -88,4 +137,35 @@ pub(super) fn is_asked_for(method: &Method, headers: &HeaderMap) -> bool {
             .get_all(header::ACCEPT)
             .iter()
             .any(|value| memchr::memmem::find(value.as_bytes(), b"text/event-stream").is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_whether_an_event_is_under_way_however_it_is_cut() {
+        for (event, end) in [
+            ("data: 1", "\n\n"),
+            ("data: 1", "\r\r"),
+            ("data: 1", "\r\n\r\n"),
+        ] {
+            let whole = format!("{event}{end}");
+            for step in 1..=whole.len() {
+                let mut tail = Tail::default();
+                assert!(tail.is_between_events());
+                for piece in whole.as_bytes().chunks(step) {
+                    tail.follow(piece);
+                }
+                assert!(tail.is_between_events(), "{whole:?} by {step}");
+                tail.follow(b"d");
+                assert!(!tail.is_between_events());
+            }
+        }
+        let mut tail = Tail::default();
+        tail.follow(b"");
+        assert!(tail.is_between_events());
+        tail.follow(b"data: 1\n");
+        assert!(!tail.is_between_events(), "one line more may come");
+    }
 }

@@ -14,8 +14,8 @@ use crate::{
     message::body::BodyError,
     upstream::{
         client::{
-            Exchange,
             decode::framing::{Decoder, Piece},
+            exchange::Exchange,
             upload::Upload,
         },
         lease::Lease,
@@ -203,8 +203,15 @@ impl http_body::Body for ResponseBody {
             Ok(Piece::Trailers(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
             Ok(Piece::End | Piece::More) => Poll::Ready(None),
             Err(error) => {
-                self.exchange = None;
-                if let Some(home) = self.home.take() {
+                // A backend may be silent because it waits for what its client does not send.
+                let exchange = self.exchange.take();
+                let is_starved = exchange
+                    .and_then(Held::take)
+                    .is_some_and(|it| it.is_starved());
+                let is_to_blame = !(is_starved && matches!(error, BodyError::Stalled));
+                if let Some(home) = self.home.take()
+                    && is_to_blame
+                {
                     home.lease.broke_off();
                 }
                 Poll::Ready(Some(Err(error)))

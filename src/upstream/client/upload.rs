@@ -7,7 +7,7 @@ use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll};
 
 use tokio::task::{AbortHandle, spawn_local};
 
-use crate::upstream::client::Exchange;
+use crate::upstream::client::exchange::Exchange;
 
 /// An exchange whose request goes on by itself. Dropping it ends both.
 #[derive(Debug)]

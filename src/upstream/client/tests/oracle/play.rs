@@ -1,6 +1,12 @@
 //! One scripted answer, given to our client and to hyper's.
 
-use std::{cell::Cell, convert::Infallible, error::Error as _, future::pending, future::poll_fn};
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    error::Error as _,
+    future::{pending, poll_fn},
+    pin::pin,
+};
 
 use bytes::Bytes;
 use http_body::Frame;
