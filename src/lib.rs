@@ -35,7 +35,7 @@
 //! - [`handler`]: what answers a route: files, proxy, redirect, respond.
 //! - [`snapshot`]: a configuration made into running objects, replaced as a whole.
 //! - [`server`]: workers, listeners, connections, requests.
-//! - [`admin`]: the operator's listener: health, readiness, metrics.
+//! - [`admin`]: the operator's listener: health, readiness, metrics, backends that are drained.
 //! - [`app`]: life and death of the process: start, reload, drain.
 //! - [`cli`]: the words of the user: arguments, exit codes, what is printed.
 

@@ -56,6 +56,13 @@ struct Running {
     _outliers: Outliers,
 }
 
+impl Drop for Running {
+    /// Tunnels may hold the upstream for hours yet; its idle connections need not wait for them.
+    fn drop(&mut self) {
+        self.upstream.retire();
+    }
+}
+
 /// A route, made of what all workers share.
 #[derive(Debug)]
 struct Route {

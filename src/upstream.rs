@@ -3,10 +3,7 @@
 //! One [`Upstream`] is shared by all workers; what changes in it is atomic. Probes and the resolver
 //! run elsewhere and report to it.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak, atomic::AtomicUsize},
-};
+use std::sync::{Arc, Mutex, atomic::AtomicUsize};
 
 use arc_swap::Guard;
 use http::HeaderMap;
@@ -18,7 +15,6 @@ use crate::{
     observe::metrics::{Metrics, backend::UpstreamMetrics},
     tls::TlsError,
     upstream::{
-        backend::Backend,
         balancer::Balancer,
         budget::Budget,
         connector::Connector,
@@ -44,6 +40,7 @@ mod pick;
 pub mod pool;
 pub mod proxy_protocol;
 mod queue;
+pub mod register;
 mod report;
 pub mod resolver;
 pub mod sticky;
@@ -58,6 +55,8 @@ pub struct Upstream {
     members: Members,
     balancer: Balancer,
     queue: Queue,
+    /// Held by who ejects a backend: two at once could eject too many.
+    ejecting: Mutex<()>,
     budget: Budget,
     sticky: Option<Arc<Sticky>>,
     connector: Connector,
@@ -94,35 +93,26 @@ impl Upstream {
         } = *surroundings;
         let name: Arc<str> = config.name.as_str().into();
         let sticky = Sticky::new(&config, key, before.and_then(Self::sticky)).map(Arc::new);
-        let drained = before.map(|it| it.members.drained().clone());
-        let drained = drained.unwrap_or_default();
+        let register = before.map(|it| Arc::clone(it.members.register()));
         let maker = Maker {
             upstream: Arc::clone(&name),
             metrics: Arc::clone(metrics),
             workers,
             sticky: sticky.clone(),
             next: AtomicUsize::new(0),
-            before: before.map(Self::by_name).unwrap_or_default(),
         };
         Ok(Arc::new(Self {
             connector: Connector::new(&config)?,
             metrics: metrics.upstream(&config.name),
             name,
-            members: Members::new(&config.backends, maker, drained),
+            members: Members::new(&config.backends, maker, register.unwrap_or_default()),
             balancer: Balancer::new(&config),
             queue: Queue::new(config.limits.queue),
+            ejecting: Mutex::default(),
             budget: Budget::new(config.retry.budget),
             sticky,
             config,
         }))
-    }
-
-    fn by_name(&self) -> HashMap<Arc<str>, Weak<Backend>> {
-        let backends = self.backends();
-        let named = backends
-            .iter()
-            .map(|it| (Arc::clone(it.name()), Arc::downgrade(it)));
-        named.collect()
     }
 
     /// Makes its connections.
@@ -140,6 +130,11 @@ impl Upstream {
         for backend in self.members.list().iter() {
             backend.with_pool(worker, Pool::sweep);
         }
+    }
+
+    /// Nobody sends to it any more but who does so now: its idle connections are closed.
+    pub fn retire(&self) {
+        self.backends().iter().for_each(|it| it.retire());
     }
 
     /// What it was made from.

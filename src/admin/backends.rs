@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use crate::upstream::{Upstream, backend::Backend};
+use crate::upstream::{Upstream, backend::Backend, members::List};
 
 /// Whom an order is about is not there; says who is.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub(super) fn all(upstreams: &[Arc<Upstream>]) -> Value {
         json!({
             "name": **upstream.name(),
             "waiting": upstream.waiting(),
-            "backends": upstream.backends().iter().map(|it| state(it)).collect::<Vec<_>>(),
+            "backends": states(upstream, &upstream.backends(), &upstream.departed()),
         })
     });
     json!({ "upstreams": upstreams.collect::<Vec<_>>() })
@@ -42,23 +42,30 @@ pub(super) fn order(
         let names = upstreams.iter().map(|it| it.name());
         return Err(Unknown::Upstream(upstream.into_owned(), list(names)));
     };
-    let meant = found.named(&backend);
-    if meant.is_empty() {
+    let Some(key) = found.known_as(&backend) else {
         let backends = found.backends();
         let names = list(backends.iter().map(|it| it.name()));
         let (upstream, backend) = (upstream.into_owned(), backend.into_owned());
         return Err(Unknown::Backend(upstream, backend, names));
-    }
-    for backend in &meant {
-        carry_out(found, backend.name());
-    }
-    let backends: Vec<_> = meant.iter().map(|it| state(it)).collect();
-    Ok(json!({ "backends": backends }))
+    };
+    carry_out(found, &key);
+    Ok(json!({ "backends": states(found, &found.meant(&key), &List::new()) }))
 }
 
-fn state(backend: &Backend) -> Value {
+/// Those of the list, and those that have left it but are busy yet.
+fn states(upstream: &Upstream, list: &List, departed: &List) -> Vec<Value> {
+    let here = list.iter().map(|it| state(upstream, it, word(it)));
+    let gone = departed.iter().map(|it| {
+        let word = if it.is_drained() { "drained" } else { "gone" };
+        state(upstream, it, word)
+    });
+    here.chain(gone).collect()
+}
+
+/// How a backend of the list is.
+fn word(backend: &Backend) -> &'static str {
     let health = backend.health();
-    let state = if backend.is_drained() {
+    if backend.is_drained() {
         "drained"
     } else if health.is_ejected() {
         "ejected"
@@ -68,11 +75,14 @@ fn state(backend: &Backend) -> Value {
         "unreachable"
     } else {
         "up"
-    };
-    let under_way = backend.under_way();
+    }
+}
+
+fn state(upstream: &Upstream, backend: &Backend, word: &str) -> Value {
+    let under_way = upstream.under_way(backend);
     json!({
         "name": **backend.name(),
-        "state": state,
+        "state": word,
         "addresses": backend.addresses().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "in_flight": under_way.requests,
         "lingering": under_way.lingering,

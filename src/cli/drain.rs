@@ -35,6 +35,12 @@ pub(super) fn drain(path: &Path, order: &Order<'_>, timeout: Duration) -> Exit {
 pub(super) fn undrain(path: &Path, order: &Order<'_>) -> Exit {
     match Process::find(path).and_then(|process| send(&process, order, "undrain")) {
         Ok(backends) => {
+            if backends.is_empty() {
+                say(&format!(
+                    "{} is back in service when it comes",
+                    order.backend
+                ));
+            }
             for backend in backends {
                 say(&format!("{} is back in service", backend.name));
             }
@@ -50,7 +56,7 @@ fn begin(path: &Path, order: &Order<'_>) -> Result<(Process, BTreeSet<String>), 
     Ok((process, backends.into_iter().map(|it| it.name).collect()))
 }
 
-/// Waits until none of `names` has anything in flight. Whoever is no backend any more is idle.
+/// Waits until none of `names` has anything in flight. One that has left the list is in it while it has.
 #[expect(
     clippy::disallowed_methods,
     reason = "a command of its own, with no runtime"

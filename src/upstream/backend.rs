@@ -4,13 +4,14 @@ use std::{
     net::SocketAddr,
     num::NonZero,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 use crate::{
     config::upstream::BackendAddress,
@@ -18,6 +19,7 @@ use crate::{
     observe::metrics::{Metrics, backend::BackendMetrics},
     upstream::{
         balancer::{hash, latency::Latency, round_robin::Pass},
+        client::Connection,
         health::Health,
         outlier::Tally,
         pool::Pool,
@@ -50,10 +52,10 @@ pub struct Backend {
     pools: Box<[Mutex<Pool>]>,
     metrics: Arc<BackendMetrics>,
     notice: Notice,
-    /// What it was before reloads, where something may still be under way.
-    earlier: Vec<Weak<Self>>,
     addresses: ArcSwap<Vec<SocketAddr>>,
     drained: AtomicBool,
+    /// No list has it any more: what it idles on is of no use.
+    retired: AtomicBool,
     rank: AtomicU8,
     weight: AtomicU16,
     pub(in crate::upstream) health: Health,
@@ -63,15 +65,6 @@ pub struct Backend {
     pub(in crate::upstream) latency: Latency,
     /// Wakes the probe of this backend before its interval is over.
     pub(in crate::upstream) suspected: Notify,
-}
-
-/// What is under way at a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnderWay {
-    /// Requests.
-    pub requests: usize,
-    /// Tunnels and event streams.
-    pub lingering: usize,
 }
 
 impl Backend {
@@ -94,8 +87,8 @@ impl Backend {
             pools: (0..workers).map(|_| Mutex::default()).collect(),
             metrics: Arc::default(),
             drained: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             notice: Notice::default(),
-            earlier: Vec::new(),
             rank: AtomicU8::new(0),
             weight: AtomicU16::new(weight),
             health: Health::new(),
@@ -116,14 +109,6 @@ impl Backend {
     /// Clients that stick to it get this cookie.
     pub(in crate::upstream) fn named_by(mut self, cookie: Option<Cookie>) -> Self {
         self.cookie = cookie;
-        self
-    }
-
-    /// It takes the place of `old`, which has the same name.
-    pub(in crate::upstream) fn after(mut self, old: &Arc<Self>) -> Self {
-        let still_there = old.earlier.iter().filter(|it| it.strong_count() > 0);
-        self.earlier = still_there.cloned().collect();
-        self.earlier.push(Arc::downgrade(old));
         self
     }
 
@@ -228,27 +213,6 @@ impl Backend {
         self.lingering.load(Ordering::Relaxed)
     }
 
-    /// What is under way there, also what began before a reload.
-    pub fn under_way(&self) -> UnderWay {
-        let earlier = self.earlier.iter().filter_map(Weak::upgrade);
-        let own = UnderWay {
-            requests: self.in_flight(),
-            lingering: self.lingering(),
-        };
-        earlier.fold(own, |sum, it| UnderWay {
-            requests: sum.requests + it.in_flight(),
-            lingering: sum.lingering + it.lingering(),
-        })
-    }
-
-    /// Tells its tunnels, also those that began before a reload, to have ended by `deadline`; or that they may stay.
-    pub(in crate::upstream) fn end_tunnels(&self, deadline: Option<Instant>) {
-        self.notice.set(deadline);
-        for earlier in self.earlier.iter().filter_map(Weak::upgrade) {
-            earlier.notice.set(deadline);
-        }
-    }
-
     /// Requests in flight, which `limits.max_requests` bounds.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::SeqCst)
@@ -338,11 +302,33 @@ impl Backend {
         self.lingering.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Keeps `connection` among at most `size` idle ones of `worker`, for at most `life`.
+    pub(in crate::upstream) fn keep(
+        &self,
+        connection: Connection,
+        worker: usize,
+        life: Duration,
+        size: usize,
+    ) {
+        self.with_pool(worker, |pool| {
+            // Under the lock: whoever retires it empties the pool after that.
+            if !self.retired.load(Ordering::SeqCst) {
+                pool.put(connection, life, size);
+            }
+        });
+    }
+
     /// Closes its idle connections.
     pub(in crate::upstream) fn hang_up(&self) {
         for worker in 0..self.pools.len() {
             self.with_pool(worker, |pool| *pool = Pool::default());
         }
+    }
+
+    /// It left the list for good: its idle connections are closed, and those in use are when they are free.
+    pub(in crate::upstream) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        self.hang_up();
     }
 }
 

@@ -75,8 +75,7 @@ impl Lease {
             return;
         }
         let size = self.upstream.config.pool.size;
-        self.backend()
-            .with_pool(worker, |pool| pool.put(connection, life, size));
+        self.backend().keep(connection, worker, life, size);
     }
 
     /// Counts as a tunnel or an event stream from now on: as load, but in nobody's way, since
@@ -108,15 +107,19 @@ impl Lease {
     /// Reports the head of an answer. A 5xx speaks against the backend, if the others do better, and is not praised for
     /// its haste.
     pub fn answered(&mut self, status: StatusCode) {
-        let timed = self.stopwatch.stop();
-        let latency = &self.backend.latency;
-        if status.is_server_error() {
+        let is_bad = status.is_server_error();
+        if let Some((time, now)) = self.stopwatch.stop() {
+            if is_bad {
+                self.backend.latency.endure(time, now);
+            } else {
+                self.backend.latency.learn(time, now);
+            }
+        }
+        if is_bad {
             self.upstream.answered_badly(&self.backend);
-            timed.inspect(|(time, now)| latency.endure(*time, *now));
         } else {
             self.is_answered = true;
             self.backend.tally.good();
-            timed.inspect(|(time, now)| latency.learn(*time, *now));
         }
     }
 

@@ -2,14 +2,11 @@
 //! one per instance that the name stands for, which is none at times.
 //!
 //! The list is published whole. A backend that leaves it gets no new request; what is in flight on it goes on, and its
-//! idle connections end with the last lease.
+//! idle connections are closed.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use arc_swap::{ArcSwap, Guard};
@@ -21,6 +18,7 @@ use crate::{
     upstream::{
         backend::{Backend, Origin},
         members::found::{Found, merge},
+        register::{Entries, Register},
         sticky::Sticky,
     },
 };
@@ -38,9 +36,7 @@ pub(in crate::upstream) struct Members {
     origins: Vec<Origin>,
     current: ArcSwap<List>,
     changed: watch::Sender<()>,
-    /// Names that the operator drained, also of backends that will come. Locked while the list changes: two names may
-    /// resolve at once.
-    drained: Mutex<HashSet<Arc<str>>>,
+    register: Arc<Register>,
     maker: Maker,
 }
 
@@ -53,17 +49,15 @@ pub(in crate::upstream) struct Maker {
     pub(in crate::upstream) workers: usize,
     pub(in crate::upstream) sticky: Option<Arc<Sticky>>,
     pub(in crate::upstream) next: AtomicUsize,
-    /// Backends of the upstream that a reload replaces, by name.
-    pub(in crate::upstream) before: HashMap<Arc<str>, Weak<Backend>>,
 }
 
 impl Members {
-    /// One backend per configured one. Those in `drained` are. Those of names are not resolved so far: nobody can
-    /// connect to them, and requests wait.
+    /// One backend per configured one, drained if `register` says so. Those of names are not resolved so far: nobody
+    /// can connect to them, and requests wait.
     pub(in crate::upstream) fn new(
         configured: &[config::upstream::Backend],
         maker: Maker,
-        drained: HashSet<Arc<str>>,
+        register: Arc<Register>,
     ) -> Self {
         let configured = configured.iter().enumerate();
         let origins = configured.map(|(place, backend)| Origin {
@@ -74,12 +68,17 @@ impl Members {
             lost: Arc::new(Notify::new()),
         });
         let origins: Vec<_> = origins.collect();
-        let backends = origins.iter().map(|it| maker.make(it.clone(), &drained));
+        let mut entries = register.lock();
+        let backends = origins
+            .iter()
+            .map(|it| maker.make(it.clone(), &mut entries));
+        let backends = backends.collect();
+        drop(entries);
         Self {
-            current: ArcSwap::from_pointee(backends.collect()),
+            current: ArcSwap::from_pointee(backends),
             origins,
             changed: watch::Sender::new(()),
-            drained: Mutex::new(drained),
+            register,
             maker,
         }
     }
@@ -99,37 +98,21 @@ impl Members {
         self.changed.subscribe()
     }
 
-    /// Drains the backends named `name`, those that are and those that will come, or takes that back.
-    pub(in crate::upstream) fn set_drained(&self, name: &Arc<str>, is_drained: bool) -> List {
-        let mut drained = self.drained();
-        if is_drained {
-            drained.insert(Arc::clone(name));
-        } else {
-            drained.remove(name);
-        }
-        let list = self.list();
-        let meant = list.iter().filter(|it| it.name() == name);
-        meant
-            .filter(|it| it.set_drained(is_drained))
-            .cloned()
-            .collect()
-    }
-
-    /// Names that the operator drained.
-    pub(in crate::upstream) fn drained(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
-        self.drained.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What goes by the names of its backends.
+    pub(in crate::upstream) fn register(&self) -> &Arc<Register> {
+        &self.register
     }
 
     /// Takes what the name at `place` resolved to. The backends that are new or have other addresses than before; none
     /// when nothing changed.
     pub(in crate::upstream) fn resolved(&self, place: usize, found: &[Found]) -> List {
-        let drained = self.drained();
+        let mut entries = self.register.lock();
         let Some(origin) = self.origins.get(place) else {
             return List::new();
         };
         let old = self.current.load_full();
         let merged = merge(&old, origin, found, |origin| {
-            self.maker.make(origin, &drained)
+            self.maker.make(origin, &mut entries)
         });
         let mut moved = List::new();
         for (backend, found) in merged.heard_of {
@@ -143,6 +126,10 @@ impl Members {
             }
         }
         if !is_same(&merged.list, &old) {
+            let gone = old
+                .iter()
+                .filter(|it| !merged.list.iter().any(|new| Arc::ptr_eq(it, new)));
+            gone.for_each(|it| it.retire());
             self.current.store(Arc::new(merged.list));
             self.changed.send_replace(());
         }
@@ -159,17 +146,16 @@ fn is_same(one: &List, other: &List) -> bool {
 }
 
 impl Maker {
-    fn make(&self, origin: Origin, drained: &HashSet<Arc<str>>) -> Arc<Backend> {
+    fn make(&self, origin: Origin, entries: &mut Entries) -> Arc<Backend> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let backend =
             Backend::new(origin, id, self.workers).counted_in(&self.metrics, &self.upstream);
         let cookie = self.sticky.as_ref().map(|it| it.cookie(backend.name()));
-        let mut backend = backend.named_by(cookie);
-        if let Some(old) = self.before.get(backend.name()).and_then(Weak::upgrade) {
-            backend = backend.after(&old);
+        let backend = Arc::new(backend.named_by(cookie));
+        if entries.enter(&backend) {
+            tracing::info!(upstream = %self.upstream, backend = %backend.name(), "backend is drained from the start, as one of its name was");
         }
-        backend.set_drained(drained.contains(backend.name()));
-        Arc::new(backend)
+        backend
     }
 }
 

@@ -2,13 +2,13 @@
 //!
 //! An answer is bad when it is a 5xx, does not come in time, is not HTTP, or breaks off. One bad answer says nothing, and a
 //! route that fails on every backend says nothing about a backend: what counts is the share over a sliding window with
-//! enough requests, and that the others do far better in the same time. Never more than half of the backends are ejected,
-//! since the rest has to carry their load; so the last one never is.
+//! enough requests, and that the others do far better in the same time. Never more than half of the backends that
+//! would serve are ejected, since the rest has to carry their load; so the last one never is.
 
 use std::{
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -47,6 +47,16 @@ struct Sample {
 }
 
 impl Tally {
+    /// One good answer.
+    pub(in crate::upstream) fn good(&self) {
+        self.good.fetch_add(1, Relaxed);
+    }
+
+    /// What was counted as a good answer was none.
+    pub(in crate::upstream) fn not_good(&self) {
+        self.good.fetch_sub(1, Relaxed);
+    }
+
     fn total(&self) -> Sample {
         Sample {
             good: self.good.load(Relaxed),
@@ -91,18 +101,6 @@ impl Sample {
     }
 }
 
-impl Tally {
-    /// One good answer.
-    pub(in crate::upstream) fn good(&self) {
-        self.good.fetch_add(1, Relaxed);
-    }
-
-    /// What was counted as a good answer was none.
-    pub(in crate::upstream) fn not_good(&self) {
-        self.good.fetch_sub(1, Relaxed);
-    }
-}
-
 impl Upstream {
     /// A backend gave a bad answer, or none.
     pub(in crate::upstream) fn answered_badly(&self, backend: &Backend) {
@@ -120,16 +118,23 @@ impl Upstream {
             return;
         }
         let backends = self.backends();
-        let others = backends
-            .iter()
+        // Those that would carry its load, and those of their rank that are spared already.
+        let peers = || {
+            backends
+                .iter()
+                .filter(|it| it.rank() == backend.rank() && !it.is_drained())
+        };
+        let others = peers()
             .filter(|it| it.id() != backend.id() && it.is_up())
             .map(|it| it.tally.window())
             .fold(Sample::default(), Sample::add);
-        let ejected = backends.iter().filter(|it| it.health.is_ejected()).count();
-        let others_are_better =
-            others.count() >= policy.requests && others.failures() <= own.failures() / 2.0;
-        let most = (backends.len() / 2).max(1);
-        if !others_are_better || ejected >= most {
+        if others.count() < policy.requests || others.failures() > own.failures() / 2.0 {
+            return;
+        }
+        let _ejecting = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let ejected = peers().filter(|it| it.health.is_ejected()).count();
+        let serving = ejected + peers().filter(|it| it.is_up()).count();
+        if ejected >= (serving / 2).max(1) {
             return;
         }
         if backend.health.set_ejected(true) {

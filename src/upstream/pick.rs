@@ -141,7 +141,12 @@ impl Upstream {
             return None;
         }
         let lease = Lease::new(Arc::clone(self), Arc::clone(backend));
-        (tier.cooling || backend.health.admit()).then_some(lease)
+        // Looked at again, now that it is counted: whoever drains it looks at the count after that.
+        if !backend.is_drained() && (tier.cooling || backend.health.admit()) {
+            return Some(lease);
+        }
+        lease.untimed();
+        None
     }
 }
 

@@ -227,14 +227,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ends_the_cooling_of_a_backend_that_moved() {
+    async fn a_backend_that_moved_is_a_new_one_and_not_cooling() {
         let upstream = upstream(&["http://app:3000"], |_| {});
         let lease = upstream.lease(&wanted()).unwrap();
         lease.unreachable(&io::ErrorKind::ConnectionRefused.into());
         assert!(lease.backend().health().is_cooling());
         let good = Ok(answer(&upstream, &["10.0.0.1:3000"], None));
         apply(&upstream, &origin(&upstream), good, Outcome::Failed);
-        assert!(!lease.backend().health().is_cooling());
+        assert!(!upstream.backends()[0].health().is_cooling());
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
@@ -173,18 +174,21 @@ async fn no_page_of_another_origin_can_drain() {
     assert_eq!(state(&proxy, &one.url()).await["state"], "up");
 }
 
+/// Sends one event to each who asks, and no more.
+async fn events() -> Backend {
+    Backend::scripted(|mut conn| async move {
+        conn.head().await;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        conn.write(head).await?;
+        conn.write("9\r\ndata: 1\n\n\r\n").await?;
+        conn.closed().await;
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_drained_backend_loses_its_event_streams_to_another_one() {
-    let events = || {
-        Backend::scripted(|mut conn| async move {
-            conn.head().await;
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-            conn.write(head).await?;
-            conn.write("9\r\ndata: 1\n\n\r\n").await?;
-            conn.closed().await;
-            Ok(())
-        })
-    };
     let (one, other) = (events().await, events().await);
     let proxy = proxy_over(&[&one, &other]).await;
     let mut streams = Vec::new();
@@ -235,4 +239,26 @@ async fn a_drained_backend_closes_its_websockets_with_1012() {
     let (said, _proxy) = drained.await.unwrap();
     assert_eq!((said.code, restarted), (Some(0), 3), "{}", said.all());
     assert_eq!((one.open(), other.open()), (0, 3));
+}
+
+/// A program that asks with POST takes the end of the stream for the whole of its answer.
+#[tokio::test]
+async fn a_stream_that_answers_a_post_is_left_to_its_backend() {
+    let backend = events().await;
+    let proxy = proxy_over(&[&backend]).await;
+    let mut asked = proxy.request("POST", "/ask").body("x").open().await;
+    let watched = proxy.get_open("/events").await;
+    let url = backend.url();
+    let said = order(&proxy, &["drain", "app", &url, "--timeout", "12s"]).await;
+    assert_eq!(said.code, Some(1), "{}", said.all());
+    assert!(
+        said.stderr.contains("1 tunnels and event streams"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(Reply::read(watched).await.unwrap().text(), "data: 1\n\n");
+    let first = asked.body_mut().frame().await.unwrap().unwrap();
+    assert_eq!(first.into_data().unwrap(), "data: 1\n\n");
+    let next = tokio::time::timeout(Duration::from_millis(300), asked.body_mut().frame());
+    assert!(next.await.is_err(), "it is neither ended nor cut");
 }

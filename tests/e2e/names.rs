@@ -77,6 +77,10 @@ async fn a_name_that_changes_its_address_costs_no_request() {
         assert!(Instant::now() < deadline, "the old address stays in use");
         sleep(Duration::from_millis(20)).await;
     }
+    eventually("the end of what idled there", async || {
+        (old.open() == 0).then_some(())
+    })
+    .await;
     println!("moved after {:?} at the most", moved.unwrap().elapsed());
     let before = old.requests().len();
     old.kill().await;
@@ -135,4 +139,29 @@ async fn an_instance_that_is_gone_leaves_the_metrics_and_the_rest_serve() {
     })
     .await;
     assert!(!third.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_drained_instance_stays_drained_when_another_one_starts() {
+    let one = Backend::echo().await;
+    let other = beside(&one, "127.0.0.2").await;
+    let port = one.address().port();
+    let (proxy, hosts) = proxy_by_name(port, "127.0.0.1 app.test\n", "").await;
+    eventually("the instance", async || {
+        knows(&proxy, port, "127.0.0.1").await.then_some(())
+    })
+    .await;
+    let drain = format!("/api/drain?upstream=app&backend=app.test:{port}%23127.0.0.1");
+    assert_eq!(proxy.admin_request("POST", &drain).send().await.status, 200);
+    let waits = tokio::spawn(proxy.request("GET", "/").send());
+    fs::write(&hosts, "127.0.0.1 app.test\n127.0.0.2 app.test\n").unwrap();
+    assert_eq!(
+        waits.await.unwrap().status,
+        200,
+        "it waited for the other one"
+    );
+    for _ in 0..10 {
+        assert_eq!(proxy.get("/").await.status, 200);
+    }
+    assert_eq!((one.requests().len(), other.requests().len()), (0, 11));
 }

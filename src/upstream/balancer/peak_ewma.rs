@@ -11,6 +11,10 @@ use crate::upstream::{backend::Backend, balancer::two_choices};
 /// gets one request to show what it takes, and not all of them because it seems to take nothing.
 const UNKNOWN: f32 = 1e6;
 
+/// No answer takes as few seconds: what is left of an average after two minutes without news, or of a request whose
+/// client left at once, says nothing.
+const NO_ANSWER: f32 = 1e-5;
+
 /// A backend where the wait is short, of those that are `eligible`.
 pub fn pick(
     backends: &[Arc<Backend>],
@@ -22,10 +26,10 @@ pub fn pick(
 
 fn cost(backend: &Backend, now: Instant) -> f64 {
     let latency = match backend.latency.expected(now) {
-        Some(latency) => latency,
+        Some(latency) if latency > NO_ANSWER => latency,
         // Not by load: tunnels never tell.
-        None if backend.in_flight() == 0 => 0.0,
-        None => UNKNOWN,
+        _ if backend.in_flight() == 0 => 0.0,
+        _ => UNKNOWN,
     };
     let requests = u32::try_from(backend.load()).unwrap_or(u32::MAX);
     f64::from(latency) * (f64::from(requests) + 1.0) / f64::from(backend.weight().get())
@@ -37,6 +41,25 @@ mod tests {
 
     use super::*;
     use crate::upstream::balancer::tests::weighing;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backend_that_nothing_was_heard_of_for_long_is_asked_like_a_new_one() {
+        let backends = weighing(&[1, 1]);
+        backends[0]
+            .latency
+            .learn(Duration::from_millis(500), Instant::now());
+        tokio::time::advance(Duration::from_mins(5)).await;
+        backends[1]
+            .latency
+            .learn(Duration::from_millis(10), Instant::now());
+        let mut asked = 0;
+        for _ in 0..40 {
+            let backend = pick(&backends, |_| true).unwrap();
+            assert!(backend.enter(usize::MAX));
+            asked += usize::from(backend.id() == 0);
+        }
+        assert_eq!(asked, 1);
+    }
 
     /// What each of the backends got, of 40 requests at once until `count` were answered, where an answer of the
     /// first takes 100 ms and one of each other 10 ms.

@@ -57,7 +57,7 @@ async fn watch_all(upstream: Arc<Upstream>, connect: Arc<dyn Connect>) {
             if !stays {
                 task.abort();
             }
-            stays
+            stays && !task.is_finished()
         });
         for backend in backends.iter() {
             watched.entry(backend.id()).or_insert_with(|| {

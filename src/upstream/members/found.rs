@@ -71,24 +71,22 @@ pub(super) fn merge<'a>(
 /// Docker, Kubernetes and plain DNS give a name one IPv4 address per instance, so several of these are several
 /// instances, and IPv6 addresses beside them are other ways to the same. With one IPv4 address all are ways to one
 /// machine, as is whatever `localhost` has (RFC 6761 section 6.3). Where there is no IPv4, each IPv6 address counts.
+/// An instance is told by its address also where it is the only one: it is the same when another comes.
 pub(in crate::upstream) fn instances(address: &BackendAddress, found: &[SocketAddr]) -> Vec<Found> {
+    if is_localhost(address) {
+        return vec![plain(None, found.to_vec())];
+    }
     let mut sorted = found.to_vec();
     // Answers are shuffled: what is merely in another order must not look like a change.
     sorted.sort_unstable();
     sorted.dedup();
     let (four, six): (Vec<_>, Vec<_>) = sorted.into_iter().partition(SocketAddr::is_ipv4);
-    let primary = match (four.len(), six.len()) {
-        (0, 2..) => six,
-        (2.., _) => four,
-        (0 | 1, _) => Vec::new(),
-    };
-    if is_localhost(address) || primary.is_empty() {
-        return vec![plain(None, found.to_vec())];
+    let by = |it: &SocketAddr| Some(Instance::Address(it.ip()));
+    match four.as_slice() {
+        [] => six.iter().map(|it| plain(by(it), vec![*it])).collect(),
+        [one] => vec![plain(by(one), found.to_vec())],
+        several => several.iter().map(|it| plain(by(it), vec![*it])).collect(),
     }
-    let instances = primary.into_iter();
-    instances
-        .map(|it| plain(Some(Instance::Address(it.ip())), vec![it]))
-        .collect()
 }
 
 fn plain(instance: Option<Instance>, addresses: Vec<SocketAddr>) -> Found {

@@ -89,6 +89,21 @@ async fn ejects_half_of_the_backends_at_the_most() {
 }
 
 #[tokio::test]
+async fn counts_half_of_those_that_would_serve() {
+    let upstream = four();
+    upstream.drain(upstream.backends()[3].name());
+    answers(&upstream, 0, 10_000, 0);
+    for index in 1..3 {
+        answers(&upstream, index, 0, 40);
+    }
+    assert_eq!(
+        ejected(&upstream),
+        [1],
+        "three serve, and one of them is half of them"
+    );
+}
+
+#[tokio::test]
 async fn one_of_two_may_be_ejected() {
     let upstream = upstream(&NAMES[..2], |_| {});
     answers(&upstream, 0, 40, 0);

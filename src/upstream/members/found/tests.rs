@@ -90,8 +90,8 @@ async fn each_target_is_a_backend_by_its_own_name() {
     assert_eq!(backends[1].authority(), "a.test:3001");
     assert_eq!(backends[2].authority(), "b.test");
     assert_eq!(backends[2].host(), Some("b.test"));
-    assert_eq!(upstream.named("_api._tcp.test").len(), 2);
-    assert_eq!(upstream.named("_api._tcp.test/b.test:80").len(), 1);
+    assert_eq!(upstream.meant(NAME).len(), 2);
+    assert_eq!(upstream.meant(&target("b.test", 80)).len(), 1);
 }
 
 #[tokio::test]
