@@ -5,6 +5,7 @@
 use std::rc::Rc;
 
 pub mod body;
+pub mod coding;
 pub mod context;
 pub mod cookie;
 pub mod error;

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue};
 use crate::{
     assets::{content::Content, hashed::is_hashed, mime, page::Page},
     config::headers::Csp,
+    message::coding::Coding,
 };
 
 /// How long a browser keeps what can never change.
@@ -40,15 +41,6 @@ pub struct Variant {
     pub coding: Coding,
     /// The coded bytes, with their own validator.
     pub content: Content,
-}
-
-/// A content coding (RFC 9110 section 8.4.1, RFC 7932, RFC 8878).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the documentation")]
-pub enum Coding {
-    Brotli,
-    Zstd,
-    Gzip,
 }
 
 /// When the file was changed last.
@@ -142,34 +134,6 @@ impl Asset {
             .filter_map(Content::bytes)
             .map(|bytes| bytes.len() as u64)
             .sum()
-    }
-}
-
-impl Coding {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
-
-    /// Name in `Accept-Encoding` and `Content-Encoding`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Brotli => "br",
-            Self::Zstd => "zstd",
-            Self::Gzip => "gzip",
-        }
-    }
-
-    /// `Content-Encoding`.
-    pub fn value(self) -> HeaderValue {
-        HeaderValue::from_static(self.as_str())
-    }
-
-    /// What a build adds to the name of a file that it compressed.
-    pub(super) fn suffix(self) -> &'static str {
-        match self {
-            Self::Brotli => ".br",
-            Self::Zstd => ".zst",
-            Self::Gzip => ".gz",
-        }
     }
 }
 

@@ -5,11 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use crate::assets::{
-    AssetError, Options,
-    asset::{Asset, Coding, Shared, Variant},
-    content::{Content, Place},
-    walk::{Found, Skipped, Walk},
+use crate::{
+    assets::{
+        AssetError, Options,
+        asset::{Asset, Shared, Variant},
+        content::{Content, Place},
+        walk::{Found, Skipped, Walk},
+    },
+    message::coding::Coding,
 };
 
 /// File that answers for its folder.
@@ -236,7 +239,7 @@ fn variants(files: &HashMap<String, Content>, name: &str, content: &Content) -> 
     /// seconds, is of an earlier build.
     const OLDER: i64 = 60;
     let find = |coding: Coding| {
-        let variant = files.get(&format!("{name}{}", coding.suffix()))?;
+        let variant = files.get(&format!("{name}{}", suffix(coding)))?;
         let fresh = variant.stamp().modified.0.saturating_add(OLDER) >= content.stamp().modified.0;
         fresh.then(|| Variant {
             coding,
@@ -244,6 +247,15 @@ fn variants(files: &HashMap<String, Content>, name: &str, content: &Content) -> 
         })
     };
     Coding::ALL.into_iter().filter_map(find).collect()
+}
+
+/// What a build adds to the name of a file that it compressed.
+fn suffix(coding: Coding) -> &'static str {
+    match coding {
+        Coding::Brotli => ".br",
+        Coding::Zstd => ".zst",
+        Coding::Gzip => ".gz",
+    }
 }
 
 fn folder(reference: &str) -> &str {

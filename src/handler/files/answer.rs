@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     assets::{
-        asset::{Asset, Coding},
+        asset::Asset,
         content::{Content, LargeFile, Source},
     },
     handler::files::{
@@ -26,6 +26,7 @@ use crate::{
     message::{
         Response,
         body::Body,
+        coding::Coding,
         error::{ErrorKind, ProxyError},
     },
 };
