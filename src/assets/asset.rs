@@ -62,6 +62,8 @@ impl Asset {
     ) -> Self {
         let mime = mime::of(name);
         let hashed = is_hashed(name);
+        // Another value of a variable gives other bytes under the same name and date.
+        let filled = identity.is_filled();
         variants.retain(|variant| variant.content.size() < identity.size());
         variants.sort_by_key(|variant| variant.content.size());
         let html = identity.bytes().filter(|_| mime::is_html(&mime));
@@ -74,8 +76,8 @@ impl Asset {
             csp: csp
                 .zip(scripts)
                 .map(|(csp, scripts)| (csp.name(), csp.value(scripts))),
-            cache_control: if hashed { FOREVER } else { ASK },
-            modified: Modified::at(identity.stamp().modified.0),
+            cache_control: if hashed && !filled { FOREVER } else { ASK },
+            modified: Modified::at(identity.stamp().modified.0).filter(|_| !filled),
             variants: variants.into(),
             mime,
             hashed,
@@ -94,7 +96,7 @@ impl Asset {
         &self.cache_control
     }
 
-    /// Its last change; `None` when the clock of its file is absurd.
+    /// Its last change; `None` when the clock of its file is absurd, or tells nothing of its bytes.
     pub fn modified(&self) -> Option<&Modified> {
         self.modified.as_ref()
     }

@@ -23,6 +23,11 @@ pub(super) fn is_html(mime: &HeaderValue) -> bool {
     mime.starts_with(b"text/html") || mime.starts_with(b"application/xhtml+xml")
 }
 
+/// Whether it is JavaScript.
+pub(super) fn is_script(mime: &HeaderValue) -> bool {
+    mime.as_bytes().starts_with(b"text/javascript")
+}
+
 fn by_extension(extension: &str) -> Option<&'static str> {
     text(extension)
         .or_else(|| image(extension))
