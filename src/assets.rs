@@ -21,6 +21,7 @@ pub mod content;
 pub mod environment;
 mod hashed;
 mod html;
+mod links;
 mod lookup;
 mod mime;
 mod page;

@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 
 use crate::{
-    assets::{content::Content, hashed::is_hashed, mime, page::Page},
+    assets::{content::Content, hashed::is_hashed, links, mime, page::Page},
     config::headers::Csp,
     message::coding::Coding,
 };
@@ -32,6 +32,7 @@ pub struct Asset {
     /// Smallest first.
     variants: Box<[Variant]>,
     page: Option<Page>,
+    links: Option<HeaderValue>,
 }
 
 /// The file in a content coding.
@@ -67,6 +68,7 @@ impl Asset {
         variants.retain(|variant| variant.content.size() < identity.size());
         variants.sort_by_key(|variant| variant.content.size());
         let html = identity.bytes().filter(|_| mime::is_html(&mime));
+        let links = html.and_then(|html| links::of(html));
         let page = html.map(|html| Page::read(html));
         let scripts = page
             .as_ref()
@@ -83,6 +85,7 @@ impl Asset {
             hashed,
             identity,
             page,
+            links,
         }
     }
 
@@ -104,6 +107,11 @@ impl Asset {
     /// Content security policy of a page with inline scripts.
     pub fn csp(&self) -> Option<&(HeaderName, HeaderValue)> {
         self.csp.as_ref()
+    }
+
+    /// `Link`: what a page loads first.
+    pub fn links(&self) -> Option<&HeaderValue> {
+        self.links.as_ref()
     }
 
     /// The name carries a hash of the content, so that it never changes.

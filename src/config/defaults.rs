@@ -110,6 +110,8 @@ pub(crate) const SUFFIXES: [&str; 2] = ["", "/index.html"];
 /// They are in the folder because the build was told to write them; a build that must not show its
 /// source writes none.
 pub(crate) const SOURCE_MAPS: bool = true;
+/// A browser that has the head can fetch while the body is on its way, and CDNs make 103 of it.
+pub(crate) const PRELOAD: bool = true;
 /// Keeps the method, unlike 301, and is cached, unlike 307.
 pub(crate) const REDIRECT_STATUS: http::StatusCode = http::StatusCode::PERMANENT_REDIRECT;
 /// What a person reads.

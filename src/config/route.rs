@@ -70,6 +70,8 @@ pub struct Files {
     pub env: Vec<(String, String)>,
     /// Serve source maps; else they are 404.
     pub source_maps: bool,
+    /// Send `Link` headers for what a page loads first.
+    pub preload: bool,
 }
 
 /// `route.proxy`.

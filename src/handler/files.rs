@@ -43,6 +43,7 @@ pub struct Files {
     fallback: Option<Box<str>>,
     path: PathPattern,
     source_maps: bool,
+    preload: bool,
 }
 
 impl Files {
@@ -54,6 +55,7 @@ impl Files {
             fallback: fallback.map(|name| name.trim_start_matches('/').into()),
             path: path.clone(),
             source_maps: config.source_maps,
+            preload: config.preload,
         }
     }
 
@@ -99,7 +101,8 @@ impl Files {
                 .fallback(&release, name.as_deref().unwrap_or(rest), headers)
                 .ok_or(ErrorKind::NoFile)?,
         };
-        answer::answer(asset, method, headers)
+        let links = asset.links().filter(|_| self.preload);
+        answer::answer(asset, links, method, headers)
     }
 
     /// What follows the route's path.

@@ -129,3 +129,28 @@ async fn source_maps_are_404_where_they_are_switched_off() {
         assert_eq!(proxy.get(&format!("/open/{name}")).await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_page_says_what_it_loads_before_it_comes() {
+    let proxy = Setup::new()
+        .route(
+            "/",
+            "files = { root = \"@dir/www\", fallback = \"index.html\" }",
+        )
+        .route(
+            "/quiet/",
+            "files = { root = \"@dir/www\", fallback = \"index.html\", preload = false }",
+        )
+        .start_in(folder_with_spa())
+        .await;
+    let link = "</assets/index-B1c2D3e4.js>; rel=modulepreload";
+    let first = page(&proxy, "/deep/link").await;
+    assert_eq!(first.header("link"), link);
+    let again = proxy
+        .request("GET", "/")
+        .header("if-none-match", first.header("etag"));
+    let again = again.send().await;
+    assert_eq!((again.status.as_u16(), again.header("link")), (304, ""));
+    assert_eq!(page(&proxy, "/quiet/").await.header("link"), "");
+    assert_eq!(proxy.get("/robots.txt").await.header("link"), "");
+}

@@ -1,4 +1,5 @@
-// A page that is told variables of the environment, in a real Chromium under the strict policy.
+// A page that is told variables of the environment, in a real Chromium under the strict policy: what it sees, and that
+// nothing is fetched twice.
 // Environment: BASE_URL, CA_FILE; API_URL, the value that the page must see; and what chromium.mjs takes.
 
 import assert from 'node:assert/strict';
@@ -8,6 +9,8 @@ import { baseUrl, check, finish } from './peer.mjs';
 
 const expected = process.env.API_URL;
 const faults = [];
+const requests = [];
+let link = '';
 
 let browser;
 try {
@@ -16,8 +19,10 @@ try {
     const page = await browser.newPage({ baseURL: baseUrl.origin });
     page.on('console', (message) => faults.push(`${message.type()}: ${message.text()}`));
     page.on('pageerror', (error) => faults.push(`exception: ${error.message}`));
+    page.on('request', (request) => requests.push(new URL(request.url()).pathname));
     await check('the page is told by window.__ENV__ and by placeholders', async () => {
       const response = await page.goto('/deep/link');
+      link = response.headers().link ?? '';
       assert.match(response.headers()['content-security-policy'], /script-src [^;]*'sha256-/);
       assert.doesNotMatch(response.headers()['content-security-policy'], /script-src [^;]*unsafe-inline/);
       await page.waitForFunction(() => document.documentElement.dataset.script);
@@ -29,6 +34,13 @@ try {
       assert.equal(await page.evaluate(() => document.documentElement.dataset.inline), expected);
       assert.equal(await page.getAttribute('#api', 'title'), expected);
       assert.equal(await page.textContent('#api'), expected);
+    });
+    await check('what the Link header named is used, and fetched once', async () => {
+      await page.waitForLoadState('networkidle');
+      const assets = requests.filter((path) => path.startsWith('/assets/'));
+      assert.deepEqual(assets.toSorted(), [...new Set(assets)].toSorted());
+      assert.equal(assets.length, 2);
+      assert.equal(link.split(', ').length, 2, link);
     });
     await check('no word on the console', async () => assert.deepEqual(faults, []));
   }

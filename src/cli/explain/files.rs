@@ -26,5 +26,8 @@ pub(super) fn explain(text: &mut String, files: &Files) -> Result {
     if !files.source_maps {
         writeln!(text, "source maps 404")?;
     }
+    if !files.preload {
+        writeln!(text, "preload     no Link headers")?;
+    }
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::config::{
 /// `route.files`.
 pub(crate) static FILES: Shape = Shape {
     name: "site.route.files",
-    keys: &["root", "fallback", "try", "env", "source_maps"],
+    keys: &["root", "fallback", "try", "env", "source_maps", "preload"],
     reserved: &["releases"],
 };
 
@@ -52,6 +52,7 @@ pub(super) fn read_files(table: &Table<'_>) -> Option<RawHandler> {
     let suffixes = files::read_suffixes(&table);
     let env = files::read_env(&table);
     let source_maps = table.take_or("source_maps", defaults::SOURCE_MAPS);
+    let preload = table.take_or("preload", defaults::PRELOAD);
     table.finish();
     let root = root?.map(|folder| folder.0);
     if let Some(fallback) = &fallback
@@ -69,6 +70,7 @@ pub(super) fn read_files(table: &Table<'_>) -> Option<RawHandler> {
         suffixes: suffixes.unwrap_or_else(|| defaults::SUFFIXES.map(str::to_owned).into()),
         env,
         source_maps,
+        preload,
     })))
 }
 

@@ -75,6 +75,7 @@ fn files(dir: &TempDir, prefix: &str, fallback: Option<&str>) -> Files {
         suffixes: Vec::new(),
         env: Vec::new(),
         source_maps: true,
+        preload: true,
     };
     Files::new(store, &config, &PathPattern::Prefix(prefix.to_owned()))
 }

@@ -1,6 +1,32 @@
 //! What pages are sent with, and what is not sent at all.
 
+use http::header::LINK;
+
 use super::*;
+
+#[tokio::test]
+async fn names_what_a_page_loads_where_the_whole_page_is_sent() {
+    let (dir, files) = site();
+    let page = format!("<script type=module crossorigin src=/{SCRIPT}></script>");
+    fs::write(dir.path().join("index.html"), page).unwrap();
+    let mut files = self::files(&dir, "/", files.fallback.as_deref());
+    let link = format!("</{SCRIPT}>; rel=modulepreload; crossorigin");
+    for path in ["/", "/users/42"] {
+        let response = get(&files, path, &[]).await.unwrap();
+        assert_eq!(field(&response, LINK), link);
+        let head = send(&files, Method::HEAD, path, &[]).await.unwrap();
+        assert_eq!(field(&head, LINK), link);
+        for known in [(IF_NONE_MATCH, "*"), (RANGE, "bytes=0-1")] {
+            let response = get(&files, path, &[known]).await.unwrap();
+            assert!(!response.headers().contains_key(LINK));
+        }
+    }
+    let script = get(&files, &format!("/{SCRIPT}"), &[]).await.unwrap();
+    assert!(!script.headers().contains_key(LINK));
+    files.preload = false;
+    let response = get(&files, "/", &[]).await.unwrap();
+    assert!(!response.headers().contains_key(LINK));
+}
 
 #[tokio::test]
 async fn hides_source_maps_where_they_are_not_wanted() {
@@ -53,6 +79,7 @@ async fn appends_only_to_paths_that_may_name_a_file() {
         fallback: None,
         path: PathPattern::Prefix("/".into()),
         source_maps: true,
+        preload: true,
     };
     for path in ["/about", "/about.html", "/%61bout", "/about?x=.."] {
         assert_eq!(
