@@ -14,18 +14,21 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use tokio::time::Instant;
 
-use crate::config::headers::Csp;
+use crate::config::{defaults, headers::Csp};
 
 pub mod asset;
 pub mod content;
+pub mod environment;
 mod hashed;
 mod html;
+mod links;
+mod lookup;
 mod mime;
 mod page;
 pub mod release;
 mod walk;
 
-use self::{release::Release, walk::walk};
+use self::{environment::Environment, release::Release, walk::walk};
 
 /// Tries to read a folder that is being written to.
 const ATTEMPTS: usize = 5;
@@ -42,6 +45,10 @@ pub struct Store {
 /// How a folder is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
+    /// What pages and scripts are told.
+    pub environment: Environment,
+    /// What is appended to a path, in the order in which files are looked for.
+    pub suffixes: Vec<String>,
     /// Policy to which the hashes of inline scripts are added.
     pub csp: Option<Csp>,
     /// Largest file that is kept in memory, in bytes. A larger page gets no hashes of its scripts.
@@ -113,6 +120,8 @@ struct Pending {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            environment: Environment::default(),
+            suffixes: defaults::SUFFIXES.map(str::to_owned).into(),
             csp: None,
             in_memory: 1 << 20,
             memory: 256 << 20,

@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 
 use crate::{
-    assets::{content::Content, hashed::is_hashed, mime, page::Page},
+    assets::{content::Content, hashed::is_hashed, links, mime, page::Page},
     config::headers::Csp,
     message::coding::Coding,
 };
@@ -32,6 +32,7 @@ pub struct Asset {
     /// Smallest first.
     variants: Box<[Variant]>,
     page: Option<Page>,
+    links: Option<HeaderValue>,
 }
 
 /// The file in a content coding.
@@ -62,9 +63,12 @@ impl Asset {
     ) -> Self {
         let mime = mime::of(name);
         let hashed = is_hashed(name);
+        // Another value of a variable gives other bytes under the same name and date.
+        let filled = identity.is_filled();
         variants.retain(|variant| variant.content.size() < identity.size());
         variants.sort_by_key(|variant| variant.content.size());
         let html = identity.bytes().filter(|_| mime::is_html(&mime));
+        let links = html.and_then(|html| links::of(html));
         let page = html.map(|html| Page::read(html));
         let scripts = page
             .as_ref()
@@ -74,13 +78,14 @@ impl Asset {
             csp: csp
                 .zip(scripts)
                 .map(|(csp, scripts)| (csp.name(), csp.value(scripts))),
-            cache_control: if hashed { FOREVER } else { ASK },
-            modified: Modified::at(identity.stamp().modified.0),
+            cache_control: if hashed && !filled { FOREVER } else { ASK },
+            modified: Modified::at(identity.stamp().modified.0).filter(|_| !filled),
             variants: variants.into(),
             mime,
             hashed,
             identity,
             page,
+            links,
         }
     }
 
@@ -94,7 +99,7 @@ impl Asset {
         &self.cache_control
     }
 
-    /// Its last change; `None` when the clock of its file is absurd.
+    /// Its last change; `None` when the clock of its file is absurd, or tells nothing of its bytes.
     pub fn modified(&self) -> Option<&Modified> {
         self.modified.as_ref()
     }
@@ -102,6 +107,11 @@ impl Asset {
     /// Content security policy of a page with inline scripts.
     pub fn csp(&self) -> Option<&(HeaderName, HeaderValue)> {
         self.csp.as_ref()
+    }
+
+    /// `Link`: what a page loads first.
+    pub fn links(&self) -> Option<&HeaderValue> {
+        self.links.as_ref()
     }
 
     /// The name carries a hash of the content, so that it never changes.

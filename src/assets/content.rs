@@ -31,6 +31,8 @@ pub struct Content {
     etag: HeaderValue,
     length: HeaderValue,
     stamp: Stamp,
+    /// Not the bytes of the file, but made of them.
+    filled: bool,
 }
 
 /// Where the bytes are.
@@ -100,7 +102,21 @@ impl Content {
             etag: etag(&digest),
             length: stamp.size.into(),
             stamp,
+            filled: false,
         })
+    }
+
+    /// What the same file becomes when values are filled into it.
+    pub(super) fn filled(&self, bytes: Bytes) -> Self {
+        let size = bytes.len() as u64;
+        Self {
+            etag: etag(&aws_lc_rs::digest::digest(&SHA256, &bytes)),
+            source: Source::Memory(bytes),
+            size,
+            length: size.into(),
+            stamp: self.stamp,
+            filled: true,
+        }
     }
 
     /// Where the bytes are.
@@ -129,6 +145,11 @@ impl Content {
             Source::Memory(bytes) => Some(bytes),
             Source::Disk(_) => None,
         }
+    }
+
+    /// Values were filled in: the name and the date of the file tell nothing of the bytes.
+    pub(super) fn is_filled(&self) -> bool {
+        self.filled
     }
 
     pub(super) fn stamp(&self) -> &Stamp {

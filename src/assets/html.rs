@@ -15,6 +15,8 @@ pub(super) struct Tag<'a> {
     pub(super) attributes: Vec<(&'a [u8], &'a [u8])>,
     /// Content of an element whose content is text, as written; else empty.
     pub(super) text: &'a [u8],
+    /// Bytes from its `<` to the end of the file.
+    pub(super) tail: usize,
 }
 
 /// Iterates over the start tags of a file.
@@ -32,6 +34,11 @@ impl<'a> Tags<'a> {
     /// Of `html`, in ASCII or any superset of it.
     pub(super) fn of(html: &'a [u8]) -> Self {
         Self { rest: html }
+    }
+
+    /// Bytes behind the tag that came last, and behind its text.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
     }
 
     /// Attributes up to the end of the tag.
@@ -102,6 +109,7 @@ impl<'a> Iterator for Tags<'a> {
     fn next(&mut self) -> Option<Tag<'a>> {
         loop {
             let open = memchr(b'<', self.rest)?;
+            let tail = self.rest.len() - open;
             self.rest = &self.rest[open + 1..];
             if !self.rest.first()?.is_ascii_alphabetic() {
                 self.skip_other();
@@ -119,6 +127,7 @@ impl<'a> Iterator for Tags<'a> {
                 name,
                 attributes,
                 text,
+                tail,
             });
         }
     }

@@ -8,6 +8,10 @@ use http::HeaderValue;
 /// its own inside.
 pub(super) fn of(name: &str) -> HeaderValue {
     let file = name.rsplit('/').next().unwrap_or(name);
+    // iOS takes it as JSON alone, and it has no extension.
+    if file == "apple-app-site-association" {
+        return HeaderValue::from_static("application/json");
+    }
     let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
     let known = by_extension(&extension.to_ascii_lowercase());
     HeaderValue::from_static(known.unwrap_or("application/octet-stream"))
@@ -17,6 +21,11 @@ pub(super) fn of(name: &str) -> HeaderValue {
 pub(super) fn is_html(mime: &HeaderValue) -> bool {
     let mime = mime.as_bytes();
     mime.starts_with(b"text/html") || mime.starts_with(b"application/xhtml+xml")
+}
+
+/// Whether it is JavaScript.
+pub(super) fn is_script(mime: &HeaderValue) -> bool {
+    mime.as_bytes().starts_with(b"text/javascript")
 }
 
 fn by_extension(extension: &str) -> Option<&'static str> {
@@ -38,6 +47,8 @@ fn text(extension: &str) -> Option<&'static str> {
         "ics" => "text/calendar; charset=utf-8",
         "vcf" => "text/vcard; charset=utf-8",
         "vtt" => "text/vtt; charset=utf-8",
+        // The payloads of React server components, which Next exports beside its pages.
+        "rsc" => "text/x-component; charset=utf-8",
         _ => return None,
     })
 }
@@ -53,6 +64,8 @@ fn image(extension: &str) -> Option<&'static str> {
         "avif" => "image/avif",
         "jxl" => "image/jxl",
         "heic" => "image/heic",
+        "heif" => "image/heif",
+        "ktx2" => "image/ktx2",
         "ico" | "cur" => "image/x-icon",
         "bmp" => "image/bmp",
         "tif" | "tiff" => "image/tiff",
@@ -69,6 +82,9 @@ fn media(extension: &str) -> Option<&'static str> {
         "mkv" => "video/matroska",
         "avi" => "video/x-msvideo",
         "m3u8" => "application/vnd.apple.mpegurl",
+        // Segments of HLS and DASH; nobody deploys TypeScript.
+        "ts" => "video/mp2t",
+        "m4s" => "video/iso.segment",
         "mpd" => "application/dash+xml",
         "mp3" => "audio/mpeg",
         "m4a" => "audio/mp4",
@@ -81,9 +97,13 @@ fn media(extension: &str) -> Option<&'static str> {
         "woff" => "font/woff",
         "ttf" => "font/ttf",
         "otf" => "font/otf",
+        "ttc" => "font/collection",
         "eot" => "application/vnd.ms-fontobject",
         "glb" => "model/gltf-binary",
         "gltf" => "model/gltf+json",
+        "usdz" => "model/vnd.usdz+zip",
+        "obj" => "model/obj",
+        "stl" => "model/stl",
         _ => return None,
     })
 }
@@ -92,6 +112,10 @@ fn other(extension: &str) -> Option<&'static str> {
     Some(match extension {
         "json" | "map" => "application/json",
         "webmanifest" => "application/manifest+json",
+        "jsonl" | "ndjson" => "application/x-ndjson",
+        "json5" => "application/json5",
+        "toml" => "application/toml",
+        "pkpass" => "application/vnd.apple.pkpass",
         "jsonld" => "application/ld+json",
         "geojson" => "application/geo+json",
         "wasm" => "application/wasm",
@@ -136,6 +160,11 @@ mod tests {
             ("a.avif", "image/avif"),
             ("a.svg", "image/svg+xml"),
             ("a.woff2", "font/woff2"),
+            ("about.rsc", "text/x-component; charset=utf-8"),
+            ("about.txt", "text/plain; charset=utf-8"),
+            ("ngsw.json", "application/json"),
+            ("hls/0001.ts", "video/mp2t"),
+            (".well-known/apple-app-site-association", "application/json"),
             ("LICENSE", "application/octet-stream"),
             ("v1.2/LICENSE", "application/octet-stream"),
         ] {

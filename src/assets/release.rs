@@ -10,6 +10,7 @@ use crate::{
         AssetError, Options,
         asset::{Asset, Shared, Variant},
         content::{Content, Place},
+        lookup::Lookup,
         walk::{Found, Skipped, Walk},
     },
     message::coding::Coding,
@@ -210,8 +211,10 @@ fn place(files: &[Found], options: &Options) -> Vec<Place> {
 }
 
 fn entries(files: &HashMap<String, Content>, options: &Options) -> HashMap<Box<str>, Entry> {
-    let mut entries = HashMap::with_capacity(files.len() + 2);
+    let mut lookup = Lookup::new(&options.suffixes, files.len());
+    let filled = options.environment.fill_all(files);
     for (name, content) in files {
+        let content = filled.get(name.as_str()).unwrap_or(content);
         let variants = variants(files, name, content);
         let asset: Shared = Arc::new(Asset::new(
             name,
@@ -219,25 +222,19 @@ fn entries(files: &HashMap<String, Content>, options: &Options) -> HashMap<Box<s
             variants,
             options.csp.as_ref(),
         ));
-        if let Some(folder) = name
-            .strip_suffix(INDEX)
-            .filter(|folder| folder.is_empty() || folder.ends_with('/'))
-        {
-            entries.insert(folder.into(), Entry::File(Arc::clone(&asset)));
-            if let Some(bare) = folder.strip_suffix('/') {
-                entries.insert(bare.into(), Entry::Folder);
-            }
-        }
-        entries.insert(name.as_str().into(), Entry::File(asset));
+        lookup.add(name, &asset);
     }
-    entries
+    lookup.entries()
 }
 
-/// What a build compressed beside a file.
+/// What a build compressed beside a file, which knows nothing of what was filled in since.
 fn variants(files: &HashMap<String, Content>, name: &str, content: &Content) -> Vec<Variant> {
     /// A copy gives files of one build about the same time; a variant that is older than this, in
     /// seconds, is of an earlier build.
     const OLDER: i64 = 60;
+    if content.is_filled() {
+        return Vec::new();
+    }
     let find = |coding: Coding| {
         let variant = files.get(&format!("{name}{}", suffix(coding)))?;
         let fresh = variant.stamp().modified.0.saturating_add(OLDER) >= content.stamp().modified.0;

@@ -14,6 +14,7 @@ use super::{content::Source, *};
 use crate::config::headers::Policy;
 
 mod refresh;
+mod told;
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> TempDir {

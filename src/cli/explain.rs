@@ -19,6 +19,8 @@ use crate::{
     router::{Found, Router},
 };
 
+mod files;
+
 /// Says what a `method` request for `url` meets under the configuration at `path`.
 pub fn explain(path: &Path, method: &str, url: &str) -> Exit {
     let config = match Config::load(path) {
@@ -179,13 +181,7 @@ impl Question {
         writeln!(text, "body limit  {} bytes, more is 413", route.body_limit)?;
         match &route.handler {
             Handler::Files(files) => {
-                let root = files.root.value.display();
-                let fallback = files
-                    .fallback
-                    .as_deref()
-                    .unwrap_or("none: what is not there is 404");
-                writeln!(text, "files       {root}")?;
-                writeln!(text, "fallback    {fallback}")?;
+                files::explain(text, files)?;
                 if !matches!(self.method, Method::GET | Method::HEAD) {
                     writeln!(text, "answer      405: files know GET and HEAD")?;
                 }

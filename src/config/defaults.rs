@@ -105,6 +105,13 @@ pub(crate) const XSS_PROTECTION: &str = "0";
 pub(crate) const BODY_LIMIT: u64 = 1 << 20;
 /// A page load fires its calls at once: what the rate allows in this time may come together.
 pub(crate) const BURST_WINDOW: Duration = Duration::from_secs(10);
+/// What every file server does: the file, or the index of the folder.
+pub(crate) const SUFFIXES: [&str; 2] = ["", "/index.html"];
+/// They are in the folder because the build was told to write them; a build that must not show its
+/// source writes none.
+pub(crate) const SOURCE_MAPS: bool = true;
+/// A browser that has the head can fetch while the body is on its way, and CDNs make 103 of it.
+pub(crate) const PRELOAD: bool = true;
 /// Keeps the method, unlike 301, and is cached, unlike 307.
 pub(crate) const REDIRECT_STATUS: http::StatusCode = http::StatusCode::PERMANENT_REDIRECT;
 /// What a person reads.

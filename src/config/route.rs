@@ -17,6 +17,7 @@ use crate::config::{
     value::{Located, path, unit::Size},
 };
 
+mod files;
 mod handler;
 
 pub(crate) use handler::{FILES, PROXY, REDIRECT, RESPOND};
@@ -63,6 +64,14 @@ pub struct Files {
     pub root: Located<PathBuf>,
     /// File in the root that answers navigations to paths nobody has; `None`: 404.
     pub fallback: Option<String>,
+    /// What is appended to a path, in the order in which files are looked for.
+    pub suffixes: Vec<String>,
+    /// Variables of the environment that pages and scripts are told, with their values.
+    pub env: Vec<(String, String)>,
+    /// Serve source maps; else they are 404.
+    pub source_maps: bool,
+    /// Send `Link` headers for what a page loads first.
+    pub preload: bool,
 }
 
 /// `route.proxy`.

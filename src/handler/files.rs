@@ -33,12 +33,17 @@ use self::answer::Answer;
 /// What `Allow` says.
 const METHODS: &str = "GET, HEAD";
 
+/// Extensions of files that a build compressed.
+const COMPRESSED: [&str; 3] = ["br", "gz", "zst"];
+
 /// Answers a route from a folder.
 #[derive(Debug)]
 pub struct Files {
     store: Arc<Store>,
     fallback: Option<Box<str>>,
     path: PathPattern,
+    source_maps: bool,
+    preload: bool,
 }
 
 impl Files {
@@ -49,6 +54,8 @@ impl Files {
             store,
             fallback: fallback.map(|name| name.trim_start_matches('/').into()),
             path: path.clone(),
+            source_maps: config.source_maps,
+            preload: config.preload,
         }
     }
 
@@ -82,6 +89,9 @@ impl Files {
             Err(ErrorKind::NoFile) => None,
             decoded => Some(decoded?),
         };
+        if !self.source_maps && name.as_deref().is_some_and(is_source_map) {
+            return Err(ErrorKind::NoFile);
+        }
         let asset = match name.as_deref().and_then(|name| release.find(name)) {
             Some(Entry::File(asset)) if self.is_in_place(uri.path()) => asset,
             Some(Entry::File(_) | Entry::Folder) => {
@@ -91,7 +101,8 @@ impl Files {
                 .fallback(&release, name.as_deref().unwrap_or(rest), headers)
                 .ok_or(ErrorKind::NoFile)?,
         };
-        answer::answer(asset, method, headers)
+        let links = asset.links().filter(|_| self.preload);
+        answer::answer(asset, links, method, headers)
     }
 
     /// What follows the route's path.
@@ -128,6 +139,17 @@ impl Files {
             .file(fallback)
             .filter(|_| fallback::is_navigation(name, headers))
     }
+}
+
+/// A source map, also one that the build compressed.
+fn is_source_map(name: &str) -> bool {
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let is_compressed = COMPRESSED
+        .iter()
+        .any(|it| extension.eq_ignore_ascii_case(it));
+    let file = if is_compressed { stem } else { name };
+    file.rsplit_once('.')
+        .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("map"))
 }
 
 /// Sends a client to `dir/`, so that relative links in its index work.

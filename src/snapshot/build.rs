@@ -5,13 +5,12 @@ use std::{collections::BTreeMap, io, sync::Arc, time::SystemTime};
 use tokio::runtime::Handle;
 
 use crate::{
-    assets::{Options, Store},
+    assets::{Options, Store, environment::Environment},
     config::{
         Config,
         diagnostic::Diagnostic,
-        route::{Handler, PathPattern},
+        route::{self, Handler, PathPattern},
         site::Site,
-        value::Located,
     },
     limiter::Limiter,
     observe::{
@@ -213,7 +212,7 @@ impl Shared {
         for (site, site_config) in config.sites.iter().enumerate() {
             for route in &site_config.routes {
                 let leaf = match &route.handler {
-                    Handler::Files(files) => match store(&files.root, site_config, &mut stores) {
+                    Handler::Files(files) => match store(files, site_config, &mut stores) {
                         Ok(store) => Leaf::Files(store),
                         Err(fault) => {
                             faults.push(fault);
@@ -290,14 +289,17 @@ fn router(config: &Config) -> Router<usize> {
 
 /// The folder at `root`: one that is open already, also under another policy, or a fresh one.
 fn store(
-    root: &Located<std::path::PathBuf>,
+    files: &route::Files,
     site: &Site,
     stores: &mut Vec<Arc<Store>>,
 ) -> Result<Arc<Store>, Diagnostic> {
     let options = Options {
+        environment: Environment::new(files.env.clone()),
+        suffixes: files.suffixes.clone(),
         csp: site.headers.csp.clone(),
         ..Options::default()
     };
+    let root = &files.root;
     let same_root = stores.iter().filter(|store| store.root() == root.value);
     if let Some(known) = same_root.clone().find(|store| *store.options() == options) {
         return Ok(known.clone());
@@ -317,11 +319,7 @@ fn store(
 }
 
 /// The limiter of a route, with its counts where the same limit stood at the same place before.
-fn limiter(
-    site: &str,
-    route: &crate::config::route::Route,
-    old: Option<&Snapshot>,
-) -> Option<Arc<Limiter>> {
+fn limiter(site: &str, route: &route::Route, old: Option<&Snapshot>) -> Option<Arc<Limiter>> {
     let limit = route.rate_limit.as_ref()?;
     let known = old.and_then(|old| {
         old.routes.iter().find(|known| {

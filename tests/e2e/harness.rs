@@ -29,6 +29,7 @@ pub(crate) mod command;
 #[cfg(feature = "dns")]
 pub(crate) mod dns;
 pub(crate) mod frames;
+mod launch;
 pub(crate) mod lines;
 pub(crate) mod load;
 pub(crate) mod nest;
@@ -84,18 +85,6 @@ pub(crate) fn folder() -> TempDir {
     dir
 }
 
-/// The binary in a mount namespace of its own; the script ends in the proxy itself, under the same
-/// process id.
-fn with_own_hosts() -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
-    command.args([
-        "mount --bind hosts /etc/hosts && exec \"$0\" \"$@\"",
-        BINARY,
-    ]);
-    command
-}
-
 impl Proxy {
     /// Starts with a configuration in which `@dir` stands for a folder that has `site.pem`,
     /// `site.key` and `ca.pem`.
@@ -123,17 +112,10 @@ impl Proxy {
         Self::launch(dir, &args, expected).await
     }
 
-    /// Development certificates are kept in the folder, in `dev`. A file `hosts` in it is the
-    /// `/etc/hosts` of the proxy, and of nobody else.
+    /// Development certificates are kept in the folder, in `dev`.
     async fn launch(dir: TempDir, args: &[&str], expected: Expected) -> Self {
-        let mut command = if dir.path().join("hosts").exists() {
-            with_own_hosts()
-        } else {
-            Command::new(BINARY)
-        };
-        let mut child = command
+        let mut child = launch::command(dir.path())
             .args(args)
-            .current_dir(dir.path())
             .env("PORTCULLIS_DEV_DIR", dir.path().join("dev"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

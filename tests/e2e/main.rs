@@ -18,6 +18,8 @@ mod sites;
 mod workers;
 
 mod files;
+mod files_env;
+mod files_try;
 mod headers;
 mod seed;
 

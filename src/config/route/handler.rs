@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use super::{Files, Handler, RawHandler, Redirect, Respond};
+use super::{Files, Handler, RawHandler, Redirect, Respond, files};
 use crate::config::{
     defaults,
     reader::{
@@ -20,8 +20,8 @@ use crate::config::{
 /// `route.files`.
 pub(crate) static FILES: Shape = Shape {
     name: "site.route.files",
-    keys: &["root", "fallback"],
-    reserved: &["env", "releases"],
+    keys: &["root", "fallback", "try", "env", "source_maps", "preload"],
+    reserved: &["releases"],
 };
 
 /// `route.proxy`.
@@ -49,6 +49,10 @@ pub(super) fn read_files(table: &Table<'_>) -> Option<RawHandler> {
     let table = table.child("files", &FILES)?;
     let root: Option<Located<Folder>> = table.require("root", "\"/var/www/client\"");
     let fallback: Option<Located<RelativeFile>> = table.take("fallback");
+    let suffixes = files::read_suffixes(&table);
+    let env = files::read_env(&table);
+    let source_maps = table.take_or("source_maps", defaults::SOURCE_MAPS);
+    let preload = table.take_or("preload", defaults::PRELOAD);
     table.finish();
     let root = root?.map(|folder| folder.0);
     if let Some(fallback) = &fallback
@@ -63,6 +67,10 @@ pub(super) fn read_files(table: &Table<'_>) -> Option<RawHandler> {
     Some(RawHandler::Done(Handler::Files(Files {
         root,
         fallback: fallback.map(|fallback| fallback.value.0),
+        suffixes: suffixes.unwrap_or_else(|| defaults::SUFFIXES.map(str::to_owned).into()),
+        env,
+        source_maps,
+        preload,
     })))
 }
 

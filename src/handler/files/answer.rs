@@ -7,7 +7,7 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{
         ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-        CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY,
+        CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, LINK, VARY,
     },
 };
 use tokio::task::spawn_blocking;
@@ -53,9 +53,10 @@ pub(super) struct DiskAnswer {
     pieces: VecDeque<Piece>,
 }
 
-/// Answers a GET or HEAD for `asset`.
+/// Answers a GET or HEAD for `asset`, the whole of it with `links`.
 pub(super) fn answer(
     asset: &Asset,
+    links: Option<&HeaderValue>,
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Answer, ErrorKind> {
@@ -81,6 +82,9 @@ pub(super) fn answer(
         Selection::Whole => {
             head.headers_mut()
                 .insert(CONTENT_LENGTH, content.length().clone());
+            if let Some(links) = links {
+                head.headers_mut().insert(LINK, links.clone());
+            }
             if *method == Method::HEAD {
                 return Ok(Answer::Ready(head.map(|()| Body::empty())));
             }

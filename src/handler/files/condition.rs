@@ -55,8 +55,11 @@ pub(super) fn evaluate(
 
 /// Whether a range may be taken from what is here now (section 13.1.5).
 pub(super) fn allows_range(headers: &HeaderMap, validators: Validators<'_>) -> bool {
-    let Some(field) = headers.get(IF_RANGE) else {
+    if !headers.contains_key(IF_RANGE) {
         return true;
+    }
+    let Some(field) = single(headers, IF_RANGE) else {
+        return false;
     };
     if field.as_bytes().starts_with(b"\"") {
         return field == validators.etag;
@@ -123,9 +126,15 @@ impl<'a> Iterator for Tags<'a> {
     }
 }
 
-/// A date that is malformed counts as absent.
+/// A date that is malformed, or not the only one, counts as absent (sections 13.1.3 and 13.1.4).
 fn date(headers: &HeaderMap, field: HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(field)?.to_str().ok()?).ok()
+    httpdate::parse_http_date(single(headers, field)?.to_str().ok()?).ok()
+}
+
+/// A field that is there once.
+fn single(headers: &HeaderMap, field: HeaderName) -> Option<&HeaderValue> {
+    let mut lines = headers.get_all(field).iter();
+    lines.next().filter(|_| lines.next().is_none())
 }
 
 #[cfg(test)]
@@ -146,10 +155,11 @@ mod tests {
     }
 
     fn headers(fields: &[(HeaderName, &'static str)]) -> HeaderMap {
-        fields
-            .iter()
-            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
-            .collect()
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        headers
     }
 
     fn verdict(fields: &[(HeaderName, &'static str)]) -> Result<Verdict, ErrorKind> {
@@ -225,6 +235,36 @@ mod tests {
     }
 
     #[test]
+    fn takes_no_date_of_several() {
+        for dates in [[EXACT, AFTER], [BEFORE, EXACT]] {
+            let twice = |field: HeaderName| dates.map(|date| (field.clone(), date));
+            assert_eq!(verdict(&twice(IF_MODIFIED_SINCE)), Ok(Verdict::Send));
+            assert_eq!(verdict(&twice(IF_UNMODIFIED_SINCE)), Ok(Verdict::Send));
+        }
+        assert_eq!(
+            verdict(&[(IF_NONE_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a\"")]),
+            Ok(Verdict::NotModified),
+            "a list may come in lines"
+        );
+    }
+
+    #[test]
+    fn evaluates_in_order() {
+        assert_eq!(
+            verdict(&[(IF_UNMODIFIED_SINCE, BEFORE), (IF_NONE_MATCH, "\"a\"")]),
+            Err(ErrorKind::Precondition)
+        );
+        assert_eq!(
+            verdict(&[(IF_UNMODIFIED_SINCE, EXACT), (IF_NONE_MATCH, "*")]),
+            Ok(Verdict::NotModified)
+        );
+        assert_eq!(
+            verdict(&[(IF_MATCH, "*"), (IF_MODIFIED_SINCE, EXACT)]),
+            Ok(Verdict::NotModified)
+        );
+    }
+
+    #[test]
     fn prefers_entity_tags_to_dates() {
         assert_eq!(
             verdict(&[(IF_NONE_MATCH, "\"b\""), (IF_MODIFIED_SINCE, EXACT)]),
@@ -257,7 +297,23 @@ mod tests {
                 && !allowed(AFTER)
                 && !allowed(BEFORE)
                 && !allowed("x")
+                && !allowed("*")
+                && !allowed("\"a\", \"b\"")
         );
+        let twice = headers(&[(IF_RANGE, "\"a\""), (IF_RANGE, "\"a\"")]);
+        let fresh = Modified {
+            time: SystemTime::now(),
+            value: HeaderValue::from_static(EXACT),
+        };
+        let now = HeaderValue::try_from(httpdate::fmt_http_date(fresh.time)).unwrap();
+        let recent = HeaderMap::from_iter([(IF_RANGE, now)]);
+        for (headers, modified) in [(&twice, &modified), (&recent, &fresh)] {
+            let validators = Validators {
+                etag: &ETAG,
+                modified: Some(modified),
+            };
+            assert!(!allows_range(headers, validators), "{headers:?}");
+        }
     }
 
     proptest::proptest! {

@@ -23,6 +23,7 @@ use crate::{
     message::context::{ConnectionInfo, RequestContext},
 };
 
+mod pages;
 mod ranges;
 
 const SCRIPT: &str = "assets/index-DiwrgTda.js";
@@ -71,6 +72,10 @@ fn files(dir: &TempDir, prefix: &str, fallback: Option<&str>) -> Files {
     let config = route::Files {
         root,
         fallback: fallback.map(str::to_owned),
+        suffixes: Vec::new(),
+        env: Vec::new(),
+        source_maps: true,
+        preload: true,
     };
     Files::new(store, &config, &PathPattern::Prefix(prefix.to_owned()))
 }

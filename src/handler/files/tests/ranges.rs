@@ -3,12 +3,15 @@
 use std::fs;
 
 use http::{
-    StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, RANGE},
+    Method, StatusCode,
+    header::{
+        ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH,
+        IF_NONE_MATCH, IF_RANGE, RANGE,
+    },
 };
 use http_body_util::BodyExt as _;
 
-use super::{body, field, get, site};
+use super::{body, field, get, send, site};
 use crate::message::error::ErrorKind;
 
 #[tokio::test]
@@ -115,4 +118,44 @@ async fn finishes_a_large_file_that_is_replaced_by_another() {
     fs::rename(dir.path().join("new"), dir.path().join("large.bin")).unwrap();
     let rest = body.collect().await.unwrap().to_bytes();
     assert!(rest.iter().all(|byte| *byte == b'x'));
+}
+
+#[tokio::test]
+async fn preconditions_come_before_ranges() {
+    let (dir, files) = site();
+    fs::write(dir.path().join("empty.txt"), "").unwrap();
+    let files = super::files(&dir, "/", files.fallback.as_deref());
+    let whole = get(&files, "/sw.js", &[]).await.unwrap();
+    let (etag, size) = (field(&whole, ETAG), field(&whole, CONTENT_LENGTH));
+    let weak = format!("W/{etag}");
+    let many = vec!["0-0"; 17].join(",");
+    let many = format!("bytes={many}");
+    for (fields, status, length) in [
+        (vec![(RANGE, "bytes=0-1"), (IF_RANGE, etag)], 206, "2"),
+        (vec![(RANGE, "bytes=0-1,99-")], 206, "2"),
+        (vec![(RANGE, "bytes=0-1"), (IF_MATCH, etag)], 206, "2"),
+        (vec![(RANGE, "bytes=0-1"), (IF_RANGE, &weak)], 200, size),
+        (vec![(RANGE, "bytes=99-"), (IF_RANGE, "\"x\"")], 200, size),
+        (vec![(RANGE, "bytes=0-3,2-5")], 200, size),
+        (vec![(RANGE, &many)], 200, size),
+        (vec![(RANGE, "bytes=0-1"), (RANGE, "bytes=2-3")], 200, size),
+        (vec![(RANGE, "bytes=99-"), (IF_NONE_MATCH, etag)], 304, ""),
+        (vec![(RANGE, "bytes=0-1"), (IF_NONE_MATCH, &weak)], 304, ""),
+    ] {
+        let response = get(&files, "/sw.js", &fields).await.unwrap();
+        let found = (response.status().as_u16(), field(&response, CONTENT_LENGTH));
+        assert_eq!(found, (status, length), "{fields:?}");
+    }
+    for method in [Method::GET, Method::HEAD] {
+        let known = [(IF_NONE_MATCH, etag)];
+        let answer = send(&files, method.clone(), "/sw.js", &known).await;
+        assert_eq!(answer.unwrap().status(), 304);
+        let other = [(IF_MATCH, "\"x\""), (RANGE, "bytes=99-")];
+        let answer = send(&files, method, "/sw.js", &other).await;
+        assert_eq!(answer.unwrap_err(), ErrorKind::Precondition);
+    }
+    for range in ["bytes=0-", "bytes=-1", "bytes=-0", "bytes=5-"] {
+        let empty = get(&files, "/empty.txt", &[(RANGE, range)]).await.unwrap();
+        assert_eq!((empty.status().as_u16(), body(empty).await.len()), (200, 0));
+    }
 }

@@ -1,0 +1,34 @@
+//! The binary under test, with what a folder that was prepared holds for it.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::harness::BINARY;
+
+/// The binary, in `dir`.
+///
+/// A file `hosts` there is its `/etc/hosts`, and nobody else's; the lines `NAME=value` of a file
+/// `environment` are variables of its environment.
+pub(super) fn command(dir: &Path) -> Command {
+    let mut command = if dir.join("hosts").exists() {
+        with_own_hosts()
+    } else {
+        Command::new(BINARY)
+    };
+    let variables = fs::read_to_string(dir.join("environment")).unwrap_or_default();
+    command
+        .current_dir(dir)
+        .envs(variables.lines().filter_map(|line| line.split_once('=')));
+    command
+}
+
+/// The binary in a mount namespace of its own; the script ends in the proxy itself, under the same
+/// process id.
+fn with_own_hosts() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+    command.args([
+        "mount --bind hosts /etc/hosts && exec \"$0\" \"$@\"",
+        BINARY,
+    ]);
+    command
+}
