@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::config::headers::Csp;
 
+mod advice;
 pub mod asset;
 pub mod content;
 mod hashed;
@@ -42,9 +43,9 @@ pub struct Store {
 /// How a folder is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Policy to which the hashes of inline scripts are added.
+    /// Policy to which the hashes of inline scripts and styles are added.
     pub csp: Option<Csp>,
-    /// Largest file that is kept in memory, in bytes. A larger page gets no hashes of its scripts.
+    /// Largest file that is kept in memory, in bytes. A larger page gets no hashes.
     pub in_memory: u64,
     /// Bytes in memory in all.
     pub memory: u64,
@@ -203,6 +204,7 @@ impl Store {
         }
         *pending = None;
         warn_of_skipped(&self.root, &release);
+        advice::give(&self.root, &release, self.options.csp.as_ref());
         let count = release.len();
         self.release.store(Arc::new(release));
         Ok(Changed::Published(count))
@@ -222,6 +224,7 @@ impl Store {
             }
         };
         warn_of_skipped(root, &release);
+        advice::give(root, &release, options.csp.as_ref());
         Ok(Arc::new(Self {
             root: root.to_owned(),
             options,

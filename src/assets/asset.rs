@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::{
     assets::{content::Content, hashed::is_hashed, mime, page::Page},
-    config::headers::Csp,
+    config::headers::{Csp, Inline},
     message::coding::Coding,
 };
 
@@ -66,14 +66,12 @@ impl Asset {
         variants.sort_by_key(|variant| variant.content.size());
         let html = identity.bytes().filter(|_| mime::is_html(&mime));
         let page = html.map(|html| Page::read(html));
-        let scripts = page
-            .as_ref()
-            .map(|page| &page.scripts)
-            .filter(|scripts| !scripts.is_empty());
+        let inline = page.as_ref().map(|page| &page.inline);
+        let inline = inline.filter(|inline| **inline != Inline::default());
         Self {
             csp: csp
-                .zip(scripts)
-                .map(|(csp, scripts)| (csp.name(), csp.value(scripts))),
+                .zip(inline)
+                .map(|(csp, inline)| (csp.name(), csp.value(inline))),
             cache_control: if hashed { FOREVER } else { ASK },
             modified: Modified::at(identity.stamp().modified.0),
             variants: variants.into(),
@@ -99,7 +97,7 @@ impl Asset {
         self.modified.as_ref()
     }
 
-    /// Content security policy of a page with inline scripts.
+    /// Content security policy of a page with inline scripts or styles.
     pub fn csp(&self) -> Option<&(HeaderName, HeaderValue)> {
         self.csp.as_ref()
     }

@@ -8,7 +8,7 @@ use crate::{
     cli::{Exit, complain, say, show},
     config::{
         Config,
-        headers::Headers,
+        headers::{Headers, Inline},
         limit::RateKey,
         listener::Listener,
         route::{Handler, PathPattern, Route},
@@ -383,6 +383,6 @@ fn headers(text: &mut String, headers: &Headers) -> std::fmt::Result {
     }
     match &headers.csp {
         None => Ok(()),
-        Some(csp) => line(csp.name().as_str(), &csp.value(&[])),
+        Some(csp) => line(csp.name().as_str(), &csp.value(&Inline::default())),
     }
 }

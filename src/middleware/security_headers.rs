@@ -16,7 +16,7 @@ use http::{
 use tower::Service;
 
 use crate::{
-    config::headers::Headers,
+    config::headers::{Headers, Inline},
     message::{
         Call, Response,
         context::{RequestContext, Scheme},
@@ -50,7 +50,7 @@ impl Fields {
             csp: headers
                 .csp
                 .as_ref()
-                .map(|csp| (csp.name(), copy(&csp.value(&[])))),
+                .map(|csp| (csp.name(), copy(&csp.value(&Inline::default())))),
         }
     }
 

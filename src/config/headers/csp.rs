@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use super::{Csp, Policy, Preset};
+use super::{Csp, Directives, Policy, Preset, policy::DEFAULT};
 use crate::config::{
     diagnostic::Diagnostic,
     reader::{
@@ -81,7 +81,6 @@ const DIRECTIVES: [Directive; 14] = [
 ];
 
 const ANCESTORS: &str = "frame-ancestors";
-const DEFAULT: &str = "default-src";
 
 const fn fetch(key: &'static str, name: &'static str, spa: &'static [&'static str]) -> Directive {
     Directive {
@@ -173,8 +172,8 @@ fn read_directives(
     table: &Table<'_>,
     preset: Preset,
     frame_options: Option<&HeaderValue>,
-) -> Vec<(String, Vec<String>)> {
-    let mut directives: Vec<(String, Vec<String>)> = Vec::new();
+) -> Directives {
+    let mut directives = Directives::new();
     for directive in &DIRECTIVES {
         let base = directive.preset(preset, frame_options);
         let sources = match read_sources(table, directive.key) {
