@@ -24,6 +24,7 @@ mod html;
 mod mime;
 mod page;
 pub mod release;
+pub mod template;
 mod walk;
 
 use self::{release::Release, walk::walk};

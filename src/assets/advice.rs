@@ -12,6 +12,11 @@ use crate::{
 pub(super) fn give(root: &Path, release: &Release, csp: Option<&Csp>) {
     let Some(csp) = csp else { return };
     let root = root.display();
+    if let Some(placeholder) = &csp.nonce
+        && let Some(name) = without_nonce(release)
+    {
+        tracing::warn!(%root, page = name, "the page is served without a nonce: it has no {placeholder}");
+    }
     for kind in [Attribute::Handler, Attribute::Style] {
         if let Some((name, attribute)) = forbidden(release, csp, kind) {
             let help = match kind {
@@ -21,6 +26,14 @@ pub(super) fn give(root: &Path, release: &Release, csp: Option<&Csp>) {
             tracing::warn!(%root, page = name, "the policy forbids {attribute}: {help}");
         }
     }
+}
+
+/// The first page, by name, that has no place for a nonce.
+fn without_nonce(release: &Release) -> Option<&str> {
+    let pages = release.pages();
+    pages
+        .filter_map(|(name, asset)| asset.template().is_none().then_some(name))
+        .min()
 }
 
 /// The first page, by name, with an attribute that its policy does not allow.
@@ -64,5 +77,26 @@ mod tests {
             Some(("b.html", "<body onload>"))
         );
         assert_eq!(forbidden(&release, &csp, Attribute::Style), None);
+    }
+
+    #[test]
+    fn names_the_first_page_without_a_place_for_a_nonce() {
+        let dir = tempfile::tempdir().unwrap();
+        let csp = Some(Csp {
+            nonce: Some("__NONCE__".into()),
+            ..Headers::default().csp.unwrap()
+        });
+        let options = Options {
+            csp,
+            ..Options::default()
+        };
+        let page = |name: &str, html: &str| fs::write(dir.path().join(name), html).unwrap();
+        page("index.html", "<script nonce=__NONCE__>1</script>");
+        page("script.js", "1");
+        let store = Store::open(dir.path(), options).unwrap();
+        assert_eq!(without_nonce(&store.release()), None);
+        page("a.html", "<script>1</script>");
+        let store = store.with_options(store.options().clone()).unwrap();
+        assert_eq!(without_nonce(&store.release()), Some("a.html"));
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 
 use crate::{
-    assets::{content::Content, hashed::is_hashed, mime, page::Page},
+    assets::{content::Content, hashed::is_hashed, mime, page::Page, template::Template},
     config::headers::{Csp, Inline},
     message::coding::Coding,
 };
@@ -32,6 +32,7 @@ pub struct Asset {
     /// Smallest first.
     variants: Box<[Variant]>,
     page: Option<Page>,
+    template: Option<Template>,
 }
 
 /// The file in a content coding.
@@ -67,6 +68,8 @@ impl Asset {
         let html = identity.bytes().filter(|_| mime::is_html(&mime));
         let page = html.map(|html| Page::read(html));
         let inline = page.as_ref().map(|page| &page.inline);
+        let template = identity.bytes().zip(csp).zip(inline);
+        let template = template.and_then(|((html, csp), inline)| Template::new(html, csp, inline));
         let inline = inline.filter(|inline| **inline != Inline::default());
         Self {
             csp: csp
@@ -79,6 +82,7 @@ impl Asset {
             hashed,
             identity,
             page,
+            template,
         }
     }
 
@@ -100,6 +104,11 @@ impl Asset {
     /// Content security policy of a page with inline scripts or styles.
     pub fn csp(&self) -> Option<&(HeaderName, HeaderValue)> {
         self.csp.as_ref()
+    }
+
+    /// What the page is made of where it has a nonce; everything else here is then for nobody.
+    pub fn template(&self) -> Option<&Template> {
+        self.template.as_ref()
     }
 
     /// The name carries a hash of the content, so that it never changes.

@@ -237,6 +237,7 @@ fn adds_hashes_of_inline_scripts_to_the_policy_of_a_page() {
         csp: Some(Csp {
             policy,
             report_only: false,
+            nonce: None,
         }),
         ..at_once()
     };

@@ -383,6 +383,12 @@ fn headers(text: &mut String, headers: &Headers) -> std::fmt::Result {
     }
     match &headers.csp {
         None => Ok(()),
-        Some(csp) => line(csp.name().as_str(), &csp.value(&Inline::default())),
+        Some(csp) => {
+            line(csp.name().as_str(), &csp.value(&Inline::default()))?;
+            let Some(placeholder) = &csp.nonce else {
+                return Ok(());
+            };
+            writeln!(text, "nonce       in each page that has {placeholder}")
+        }
     }
 }

@@ -94,6 +94,8 @@ pub(crate) const POOL_SIZE: usize = 128;
 pub(crate) const HSTS_MAX_AGE: Duration = Duration::from_hours(17_520);
 /// `nosniff`: a file is what its type says.
 pub(crate) const CONTENT_TYPE_OPTIONS: &str = "nosniff";
+/// Passes through Vite as it is, and stands in no text by accident.
+pub(crate) const NONCE_PLACEHOLDER: &str = "__CSP_NONCE__";
 /// `DENY`: nobody may frame the page; silent OIDC renewal in an iframe wants `SAMEORIGIN`.
 pub(crate) const FRAME_OPTIONS: &str = "DENY";
 /// Other origins learn the origin, never the path.

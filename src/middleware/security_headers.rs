@@ -160,6 +160,7 @@ mod tests {
             csp: Some(Csp {
                 policy: Policy::Literal(HeaderValue::from_static("default-src 'self'")),
                 report_only,
+                nonce: None,
             }),
         })
     }

@@ -12,8 +12,10 @@ use crate::config::{
     value::Located,
 };
 
+mod nonce;
 mod source;
 
+use nonce::Placeholder;
 use source::Source;
 
 /// `headers.csp`.
@@ -36,8 +38,9 @@ pub(crate) static SHAPE: Shape = Shape {
         "ancestors",
         "policy",
         "report_only",
+        "nonce",
     ],
-    reserved: &["nonce"],
+    reserved: &[],
 };
 
 /// One directive of the policy, in the order in which they are sent.
@@ -127,6 +130,7 @@ pub(super) fn preset(preset: Preset, frame_options: Option<&HeaderValue>) -> Opt
     (preset != Preset::Off).then_some(Csp {
         policy: Policy::Directives(directives),
         report_only: false,
+        nonce: None,
     })
 }
 
@@ -161,11 +165,17 @@ pub(super) fn read(
         }
         None => Some(Policy::Directives(directives)),
     };
-    table.finish();
-    Some(Csp {
-        policy: policy?,
+    let placeholder = table.take::<Placeholder>("nonce");
+    let csp = policy.map(|policy| Csp {
+        policy,
         report_only,
-    })
+        nonce: placeholder.and_then(|it| it.0),
+    });
+    if let Some(csp) = &csp {
+        nonce::report_misuse(table, csp);
+    }
+    table.finish();
+    csp
 }
 
 fn read_directives(
@@ -240,7 +250,7 @@ fn warn_of(value: &Value<'_>, source: &str) {
     match source {
         "'unsafe-inline'" => value.warn(
             "`'unsafe-inline'` lets every injected script run",
-            "take it out: inline scripts of the index page are allowed by their hashes",
+            "take it out: inline scripts of a page are allowed by their hashes",
         ),
         "*" | "https:" | "http:" | "data:" => value.warn(
             format!("{} lets scripts from anywhere run", quoted(source)),

@@ -7,9 +7,10 @@ use http::{
 
 /// Stands in for each fetch directive that is absent.
 pub(super) const DEFAULT: &str = "default-src";
-const SCRIPT: &str = "script-src";
+pub(super) const SCRIPT: &str = "script-src";
 const STYLE: &str = "style-src";
-const UNSAFE_INLINE: &str = "'unsafe-inline'";
+const STYLE_ATTR: &str = "style-src-attr";
+pub(super) const UNSAFE_INLINE: &str = "'unsafe-inline'";
 const NONE: &str = "'none'";
 
 /// `headers.csp`.
@@ -19,6 +20,8 @@ pub struct Csp {
     pub policy: Policy,
     /// Send `Content-Security-Policy-Report-Only` instead.
     pub report_only: bool,
+    /// What stands in HTML files where a nonce belongs, which is then another one for each request.
+    pub nonce: Option<String>,
 }
 
 /// A content security policy.
@@ -64,16 +67,31 @@ impl Csp {
 
     /// The policy of a page that has `inline`; a literal policy stays as it is written.
     pub fn value(&self, inline: &Inline) -> HeaderValue {
-        let mut directives = match &self.policy {
+        let directives = match &self.policy {
             Policy::Literal(value) => return value.clone(),
             Policy::Directives(directives) => directives.clone(),
         };
-        allow(&mut directives, SCRIPT, &inline.scripts);
-        allow(&mut directives, STYLE, &inline.styles);
+        let directives = allow_inline(directives, inline, None);
         // Reading let only visible ASCII through. Whoever built a policy by hand and did not gets the
         // closed one: a page that does not load is noticed, a policy that is missing is not.
         HeaderValue::try_from(text(&directives))
             .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+    }
+
+    /// The policy of a page that has `inline` and a nonce: what stands before, between and after the
+    /// nonces. One piece where the policy has no place for any.
+    ///
+    /// A nonce switches `'unsafe-inline'` off (section 6.7.3.2). For styles it stays on for attributes,
+    /// which can have no nonce.
+    pub fn around_nonces(&self, inline: &Inline) -> Vec<String> {
+        /// In no source.
+        const MARK: char = '\n';
+        let Policy::Directives(directives) = &self.policy else {
+            return Vec::new();
+        };
+        let nonce = format!("'nonce-{MARK}'");
+        let directives = allow_inline(directives.clone(), inline, Some(&nonce));
+        text(&directives).split(MARK).map(str::to_owned).collect()
     }
 
     /// Whether a page may have such attributes. Their hashes are never added: `'unsafe-hashes'`
@@ -95,24 +113,39 @@ impl Csp {
     }
 }
 
-/// Adds `hashes` to a directive; one that is absent begins as what stands in for it.
+/// `directives` of a page that has `inline`, and allows what has the `nonce`.
+fn allow_inline(mut directives: Directives, inline: &Inline, nonce: Option<&str>) -> Directives {
+    allow(&mut directives, SCRIPT, &inline.scripts, nonce);
+    allow(&mut directives, STYLE, &inline.styles, nonce);
+    directives
+}
+
+/// Adds hashes and a nonce to a directive; one that is absent begins as what stands in for it.
 ///
-/// Nothing is added where everything inline is allowed, since a hash would switch that off (section
-/// 6.7.3.2), and none where nothing at all is.
-fn allow(directives: &mut Directives, name: &str, hashes: &[String]) {
+/// Hashes alone are not added where everything inline is allowed, since they would switch that off
+/// (section 6.7.3.2), and nothing is where nothing at all is allowed.
+fn allow(directives: &mut Directives, name: &str, hashes: &[String], nonce: Option<&str>) {
     let Some(found) = find(directives, name).or_else(|| find(directives, DEFAULT)) else {
         return;
     };
-    let sources = &directives[found].1;
-    if hashes.is_empty() || allows_all_inline(sources) || sources.iter().any(|it| it == NONE) {
+    let mut sources = directives[found].1.clone();
+    let all = allows_all_inline(&sources);
+    let is_needed = nonce.is_some() || !hashes.is_empty() && !all;
+    if !is_needed || sources.iter().any(|it| it == NONE) {
         return;
     }
-    let mut sources = sources.clone();
     sources.extend(hashes.iter().map(|hash| format!("'{hash}'")));
+    if let Some(nonce) = nonce {
+        sources.retain(|it| it != UNSAFE_INLINE);
+        sources.push(nonce.to_owned());
+    }
     if directives[found].0 == name {
         directives[found].1 = sources;
     } else {
         directives.insert(found + 1, (name.to_owned(), sources));
+    }
+    if nonce.is_some() && all && name == STYLE {
+        directives.push((STYLE_ATTR.to_owned(), vec![UNSAFE_INLINE.to_owned()]));
     }
 }
 
@@ -146,6 +179,7 @@ mod tests {
         Csp {
             policy: Policy::Directives(directives.collect()),
             report_only: false,
+            nonce: None,
         }
     }
 
@@ -189,6 +223,29 @@ mod tests {
             csp(&[("img-src", &["'self'"])]),
         ] {
             assert_eq!(policy.value(&inline()), policy.value(&Inline::default()));
+        }
+    }
+
+    #[test]
+    fn keeps_hashes_beside_the_nonce_and_unsafe_inline_for_style_attributes() {
+        let csp = csp(&[
+            ("default-src", &["'self'", "'unsafe-inline'"]),
+            ("script-src", &["'strict-dynamic'"]),
+        ]);
+        assert_eq!(
+            csp.around_nonces(&inline()).join("N"),
+            "default-src 'self' 'unsafe-inline'; style-src 'self' 'sha256-B=' 'nonce-N'; \
+             script-src 'strict-dynamic' 'sha256-A=' 'nonce-N'; style-src-attr 'unsafe-inline'"
+        );
+    }
+
+    #[test]
+    fn has_no_place_for_a_nonce_where_nothing_is_allowed_or_everything() {
+        for csp in [
+            csp(&[("default-src", &["'none'"])]),
+            csp(&[("img-src", &["*"])]),
+        ] {
+            assert_eq!(csp.around_nonces(&inline()).len(), 1);
         }
     }
 
