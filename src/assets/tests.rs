@@ -238,6 +238,7 @@ fn adds_hashes_of_inline_scripts_to_the_policy_of_a_page() {
             policy,
             report_only: false,
             nonce: None,
+            report: None,
         }),
         ..at_once()
     };

@@ -19,6 +19,7 @@ mod workers;
 
 mod files;
 mod headers;
+mod policy;
 mod seed;
 
 mod bodies;

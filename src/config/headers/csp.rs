@@ -13,9 +13,11 @@ use crate::config::{
 };
 
 mod nonce;
+mod report;
 mod source;
 
 use nonce::Placeholder;
+use report::ReportPath;
 use source::Source;
 
 /// `headers.csp`.
@@ -39,6 +41,7 @@ pub(crate) static SHAPE: Shape = Shape {
         "policy",
         "report_only",
         "nonce",
+        "report",
     ],
     reserved: &[],
 };
@@ -131,6 +134,7 @@ pub(super) fn preset(preset: Preset, frame_options: Option<&HeaderValue>) -> Opt
         policy: Policy::Directives(directives),
         report_only: false,
         nonce: None,
+        report: None,
     })
 }
 
@@ -166,13 +170,16 @@ pub(super) fn read(
         None => Some(Policy::Directives(directives)),
     };
     let placeholder = table.take::<Placeholder>("nonce");
+    let report = table.take::<ReportPath>("report");
     let csp = policy.map(|policy| Csp {
         policy,
         report_only,
         nonce: placeholder.and_then(|it| it.0),
+        report: report.map(|it| it.0),
     });
     if let Some(csp) = &csp {
         nonce::report_misuse(table, csp);
+        report::report_misuse(table, csp);
     }
     table.finish();
     csp

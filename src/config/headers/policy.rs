@@ -12,6 +12,8 @@ const STYLE: &str = "style-src";
 const STYLE_ATTR: &str = "style-src-attr";
 pub(super) const UNSAFE_INLINE: &str = "'unsafe-inline'";
 const NONE: &str = "'none'";
+/// Of reports, as the policy and `Reporting-Endpoints` call it.
+const GROUP: &str = "csp";
 
 /// `headers.csp`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Csp {
     pub report_only: bool,
     /// What stands in HTML files where a nonce belongs, which is then another one for each request.
     pub nonce: Option<String>,
+    /// Path of the site that browsers send reports to.
+    pub report: Option<String>,
 }
 
 /// A content security policy.
@@ -69,12 +73,11 @@ impl Csp {
     pub fn value(&self, inline: &Inline) -> HeaderValue {
         let directives = match &self.policy {
             Policy::Literal(value) => return value.clone(),
-            Policy::Directives(directives) => directives.clone(),
+            Policy::Directives(directives) => allow_inline(directives.clone(), inline, None),
         };
-        let directives = allow_inline(directives, inline, None);
         // Reading let only visible ASCII through. Whoever built a policy by hand and did not gets the
         // closed one: a page that does not load is noticed, a policy that is missing is not.
-        HeaderValue::try_from(text(&directives))
+        HeaderValue::try_from(self.text(directives))
             .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
     }
 
@@ -91,7 +94,29 @@ impl Csp {
         };
         let nonce = format!("'nonce-{MARK}'");
         let directives = allow_inline(directives.clone(), inline, Some(&nonce));
-        text(&directives).split(MARK).map(str::to_owned).collect()
+        self.text(directives)
+            .split(MARK)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// `Reporting-Endpoints`, by which the policy names the path of its reports (Reporting API section 3.2).
+    pub fn reporting_endpoints(&self) -> Option<HeaderValue> {
+        let endpoints = format!("{GROUP}=\"{}\"", self.report.as_ref()?);
+        HeaderValue::try_from(endpoints).ok()
+    }
+
+    /// `report-uri` is for browsers without the Reporting API; the others pass over it.
+    fn text(&self, mut directives: Directives) -> String {
+        if let Some(path) = &self.report {
+            directives.push(("report-uri".to_owned(), vec![path.clone()]));
+            directives.push(("report-to".to_owned(), vec![GROUP.to_owned()]));
+        }
+        let directives = directives.iter().map(|(name, sources)| {
+            let words = std::iter::once(name).chain(sources);
+            words.map(String::as_str).collect::<Vec<_>>().join(" ")
+        });
+        directives.collect::<Vec<_>>().join("; ")
     }
 
     /// Whether a page may have such attributes. Their hashes are never added: `'unsafe-hashes'`
@@ -159,14 +184,6 @@ fn allows_all_inline(sources: &[String]) -> bool {
     sources.iter().any(|it| it == UNSAFE_INLINE) && !sources.iter().any(is_switch)
 }
 
-fn text(directives: &Directives) -> String {
-    let directives = directives.iter().map(|(name, sources)| {
-        let words = std::iter::once(name).chain(sources);
-        words.map(String::as_str).collect::<Vec<_>>().join(" ")
-    });
-    directives.collect::<Vec<_>>().join("; ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +197,7 @@ mod tests {
             policy: Policy::Directives(directives.collect()),
             report_only: false,
             nonce: None,
+            report: None,
         }
     }
 
@@ -247,6 +265,19 @@ mod tests {
         ] {
             assert_eq!(csp.around_nonces(&inline()).len(), 1);
         }
+    }
+
+    #[test]
+    fn names_the_path_of_reports_for_browsers_with_and_without_the_reporting_api() {
+        let csp = Csp {
+            report: Some(String::from("/csp-report")),
+            ..csp(&[("img-src", &["'self'"])])
+        };
+        assert_eq!(
+            csp.value(&Inline::default()),
+            "img-src 'self'; report-uri /csp-report; report-to csp"
+        );
+        assert_eq!(csp.reporting_endpoints().unwrap(), "csp=\"/csp-report\"");
     }
 
     #[test]

@@ -58,6 +58,7 @@ fn files(dir: &TempDir, prefix: &str, fallback: Option<&str>) -> Files {
         policy,
         report_only: false,
         nonce: None,
+        report: None,
     };
     files_under(dir, csp, prefix, fallback)
 }
