@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::config::{defaults, headers::Csp};
 
+mod advice;
 pub mod asset;
 pub mod content;
 pub mod environment;
@@ -26,6 +27,7 @@ mod lookup;
 mod mime;
 mod page;
 pub mod release;
+pub mod template;
 mod walk;
 
 use self::{environment::Environment, release::Release, walk::walk};
@@ -49,9 +51,9 @@ pub struct Options {
     pub environment: Environment,
     /// What is appended to a path, in the order in which files are looked for.
     pub suffixes: Vec<String>,
-    /// Policy to which the hashes of inline scripts are added.
+    /// Policy to which the hashes of inline scripts and styles are added.
     pub csp: Option<Csp>,
-    /// Largest file that is kept in memory, in bytes. A larger page gets no hashes of its scripts.
+    /// Largest file that is kept in memory, in bytes. A larger page gets no hashes.
     pub in_memory: u64,
     /// Bytes in memory in all.
     pub memory: u64,
@@ -212,6 +214,7 @@ impl Store {
         }
         *pending = None;
         warn_of_skipped(&self.root, &release);
+        advice::give(&self.root, &release, self.options.csp.as_ref());
         let count = release.len();
         self.release.store(Arc::new(release));
         Ok(Changed::Published(count))
@@ -231,6 +234,7 @@ impl Store {
             }
         };
         warn_of_skipped(root, &release);
+        advice::give(root, &release, options.csp.as_ref());
         Ok(Arc::new(Self {
             root: root.to_owned(),
             options,

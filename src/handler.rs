@@ -11,6 +11,7 @@ use tower::Service;
 
 use crate::{
     handler::{
+        csp_report::CspReport,
         files::Files,
         proxy::Proxy,
         redirect::{Redirect, RedirectToHttps},
@@ -22,6 +23,7 @@ use crate::{
     },
 };
 
+pub mod csp_report;
 pub mod files;
 pub mod proxy;
 pub mod redirect;
@@ -42,6 +44,8 @@ pub enum Handler {
     Redirect(Redirect),
     /// `respond`.
     Respond(Respond),
+    /// `headers.csp.report`.
+    CspReport(Rc<CspReport>),
     /// The plain listener's way to https.
     RedirectToHttps(RedirectToHttps),
     /// No site, no route, or a request that nobody should see.
@@ -69,6 +73,7 @@ impl Service<Call> for Handler {
             Self::Proxy(proxy) => Box::pin(proxy.clone().answer(call)),
             Self::Redirect(redirect) => redirect.call(call),
             Self::Respond(respond) => respond.call(call),
+            Self::CspReport(report) => Box::pin(report.clone().answer(call)),
             Self::RedirectToHttps(redirect) => redirect.call(call),
             Self::Refuse(refuse) => refuse.call(call),
         }

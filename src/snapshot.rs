@@ -20,7 +20,10 @@ use crate::{
     config::{self, Config},
     limiter::Limiter,
     message::error::ErrorKind,
-    observe::{access_log::AccessLog, metrics::route::RouteMetrics},
+    observe::{
+        access_log::AccessLog,
+        metrics::{csp::CspMetrics, route::RouteMetrics},
+    },
     router::{Found, Router},
     tls::ServerConfig,
     upstream::{Upstream, health::probe::Probes, outlier::Outliers, resolver::Resolver},
@@ -78,6 +81,8 @@ struct Route {
 enum Leaf {
     Files(Arc<Store>),
     Proxy(Arc<Upstream>),
+    /// Counts of the site, and what bounds the log of all.
+    CspReport(Arc<CspMetrics>, Arc<Limiter>),
     /// The configuration is all it needs.
     Fixed,
 }

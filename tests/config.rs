@@ -14,6 +14,7 @@ use std::{
 use portcullis::config::{
     Config,
     diagnostic::{Color, Report, Severity},
+    headers::Inline,
     route::{Handler, PathPattern},
     tls::Certificate,
     upstream::{Backend, BackendAddress, Sticky, Upstream},
@@ -238,7 +239,12 @@ fn the_nestflux_example_keeps_what_the_seed_asks_for() {
     assert_eq!(server.hosts[0].to_string(), "api.your-domain.com");
     assert_eq!(client.headers.hsts.as_ref().unwrap(), "max-age=63072000");
     assert_eq!(client.headers.frame_options.as_ref().unwrap(), "SAMEORIGIN");
-    let policy = client.headers.csp.as_ref().unwrap().value(&[]);
+    let policy = client
+        .headers
+        .csp
+        .as_ref()
+        .unwrap()
+        .value(&Inline::default());
     let policy = policy.to_str().unwrap();
     assert!(policy.contains("connect-src 'self' https://api.your-domain.com;"));
     assert!(policy.ends_with("frame-ancestors 'self'"));

@@ -247,6 +247,7 @@ fn the_page_on_metrics_names_every_one() {
     let metrics = Metrics::new();
     let _route = metrics.route("site", "/");
     let _listener = metrics.listener("127.0.0.1:443", Protocol::Tls);
+    let _csp = metrics.csp("site");
     let _upstream = metrics.upstream("api");
     let _backend = metrics.backend("api", "http://127.0.0.1:3001");
     metrics.tls_handshake("TLSv1.3", Resumption::Full);

@@ -8,8 +8,8 @@ use std::{
 use http::{HeaderName, HeaderValue};
 
 use crate::{
-    assets::{content::Content, hashed::is_hashed, links, mime, page::Page},
-    config::headers::Csp,
+    assets::{content::Content, hashed::is_hashed, links, mime, page::Page, template::Template},
+    config::headers::{Csp, Inline},
     message::coding::Coding,
 };
 
@@ -33,6 +33,7 @@ pub struct Asset {
     variants: Box<[Variant]>,
     page: Option<Page>,
     links: Option<HeaderValue>,
+    template: Option<Template>,
 }
 
 /// The file in a content coding.
@@ -70,14 +71,14 @@ impl Asset {
         let html = identity.bytes().filter(|_| mime::is_html(&mime));
         let links = html.and_then(|html| links::of(html));
         let page = html.map(|html| Page::read(html));
-        let scripts = page
-            .as_ref()
-            .map(|page| &page.scripts)
-            .filter(|scripts| !scripts.is_empty());
+        let inline = page.as_ref().map(|page| &page.inline);
+        let template = identity.bytes().zip(csp).zip(inline);
+        let template = template.and_then(|((html, csp), inline)| Template::new(html, csp, inline));
+        let inline = inline.filter(|inline| **inline != Inline::default());
         Self {
             csp: csp
-                .zip(scripts)
-                .map(|(csp, scripts)| (csp.name(), csp.value(scripts))),
+                .zip(inline)
+                .map(|(csp, inline)| (csp.name(), csp.value(inline))),
             cache_control: if hashed && !filled { FOREVER } else { ASK },
             modified: Modified::at(identity.stamp().modified.0).filter(|_| !filled),
             variants: variants.into(),
@@ -86,6 +87,7 @@ impl Asset {
             identity,
             page,
             links,
+            template,
         }
     }
 
@@ -104,7 +106,7 @@ impl Asset {
         self.modified.as_ref()
     }
 
-    /// Content security policy of a page with inline scripts.
+    /// Content security policy of a page with inline scripts or styles.
     pub fn csp(&self) -> Option<&(HeaderName, HeaderValue)> {
         self.csp.as_ref()
     }
@@ -112,6 +114,11 @@ impl Asset {
     /// `Link`: what a page loads first.
     pub fn links(&self) -> Option<&HeaderValue> {
         self.links.as_ref()
+    }
+
+    /// What the page is made of where it has a nonce; everything else here is then for nobody.
+    pub fn template(&self) -> Option<&Template> {
+        self.template.as_ref()
     }
 
     /// The name carries a hash of the content, so that it never changes.

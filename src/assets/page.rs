@@ -1,20 +1,28 @@
-//! What an HTML file asks of a browser: inline scripts, by hash, and files, by name.
+//! What an HTML file asks of a browser: inline scripts and styles, by hash, and files, by name.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::assets::html::{Tag, Tags};
+use crate::{
+    assets::html::{Tag, Tags},
+    config::headers::{Attribute, Inline},
+};
 
-/// Inline scripts whose hashes still fit into a header that every client takes.
-const MAX_SCRIPTS: usize = 100;
+/// Hashes that still fit into a header that every client takes.
+const MAX_HASHES: usize = 100;
+/// Letters of a name in a message.
+const MAX_NAME: usize = 40;
 
 /// What an HTML file asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
-    /// `sha256-...` of each inline script, once each, in order.
-    pub(super) scripts: Vec<String>,
+    /// Hashes of inline scripts and styles, once each, in order.
+    pub(super) inline: Inline,
+    /// First event handler and first style that is an attribute, as `<body onload>`.
+    handler: Option<String>,
+    style: Option<String>,
     /// Scripts, styles and icons on the same host, as written, without query and fragment.
     pub(super) references: BTreeSet<String>,
 }
@@ -24,6 +32,10 @@ impl Page {
     pub(super) fn read(html: &[u8]) -> Self {
         let mut page = Self::default();
         for tag in Tags::of(html) {
+            page.note_attributes(&tag);
+            if tag.is("style") && is_css(&tag) {
+                page.add_hash(tag.text, |inline| &mut inline.styles);
+            }
             let reference = match &tag {
                 tag if tag.is("script") => tag.attribute("src"),
                 tag if tag.is("link") => tag.attribute("href"),
@@ -31,19 +43,58 @@ impl Page {
             };
             page.references.extend(reference.and_then(local));
             if tag.is("script") && reference.is_none() && is_run(&tag) {
-                page.add_script(tag.text);
+                page.add_hash(tag.text, |inline| &mut inline.scripts);
             }
         }
         page
     }
 
-    fn add_script(&mut self, text: &[u8]) {
-        let hash = STANDARD.encode(digest(&SHA256, &normalize_lines(text)));
-        let hash = format!("sha256-{hash}");
-        if self.scripts.len() < MAX_SCRIPTS && !self.scripts.contains(&hash) {
-            self.scripts.push(hash);
+    /// The first such attribute, with its element.
+    pub(super) fn attribute(&self, kind: Attribute) -> Option<&str> {
+        match kind {
+            Attribute::Handler => self.handler.as_deref(),
+            Attribute::Style => self.style.as_deref(),
         }
     }
+
+    fn note_attributes(&mut self, tag: &Tag<'_>) {
+        for (name, _) in tag.attributes.iter().filter(|(_, it)| !it.is_empty()) {
+            let kind = match name.split_at_checked(2) {
+                _ if name.eq_ignore_ascii_case(b"style") => &mut self.style,
+                Some((on, event)) if on.eq_ignore_ascii_case(b"on") && is_word(event) => {
+                    &mut self.handler
+                }
+                _ => continue,
+            };
+            kind.get_or_insert_with(|| format!("<{} {}>", shown(tag.name), shown(name)));
+        }
+    }
+
+    fn add_hash(&mut self, text: &[u8], list: impl Fn(&mut Inline) -> &mut Vec<String>) {
+        let hash = STANDARD.encode(digest(&SHA256, &normalize_lines(text)));
+        let hash = format!("sha256-{hash}");
+        let is_full = self.inline.scripts.len() + self.inline.styles.len() >= MAX_HASHES;
+        let hashes = list(&mut self.inline);
+        if !is_full && !hashes.contains(&hash) {
+            hashes.push(hash);
+        }
+    }
+}
+
+fn is_word(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_alphabetic)
+}
+
+/// A name for the log, which a file chose.
+fn shown(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(&name[..name.len().min(MAX_NAME)]);
+    name.to_lowercase().escape_debug().to_string()
+}
+
+/// Whether a browser applies a style of this type (HTML standard section 4.2.6).
+fn is_css(tag: &Tag<'_>) -> bool {
+    let kind = tag.attribute("type").unwrap_or_default();
+    kind.is_empty() || kind.eq_ignore_ascii_case(b"text/css")
 }
 
 /// Whether a browser runs or applies a script of this type; data blocks need no permission.
@@ -101,7 +152,7 @@ mod tests {
     use super::*;
 
     fn hashes(html: &str) -> Vec<String> {
-        Page::read(html.as_bytes()).scripts
+        Page::read(html.as_bytes()).inline.scripts
     }
 
     /// `printf %s 'alert(1)' | openssl dgst -sha256 -binary | base64`
@@ -159,6 +210,33 @@ mod tests {
             hashes("<script>\r\na\rb\r\n</script>"),
             hashes("<script>\na\nb\n</script>")
         );
+    }
+
+    #[test]
+    fn hashes_each_inline_style_once() {
+        let html = "<style>alert(1)</style><style type='text/css'>alert(1)</style>\
+                    <style type='text/less'>x</style><script>alert(1)</script>";
+        let inline = Page::read(html.as_bytes()).inline;
+        assert_eq!(inline.styles, [ALERT]);
+        assert_eq!(inline.scripts, [ALERT]);
+    }
+
+    #[test]
+    fn has_no_more_hashes_than_a_header_can_carry() {
+        let html = |n| format!("<script>{n}</script><style>{n}</style>");
+        let html = (0..MAX_HASHES).map(html).collect::<Vec<_>>().concat();
+        let inline = Page::read(html.as_bytes()).inline;
+        assert_eq!(inline.scripts.len() + inline.styles.len(), MAX_HASHES);
+    }
+
+    #[test]
+    fn notes_the_first_attribute_of_each_kind_that_a_policy_may_forbid() {
+        let html = "<p online onx-y=1 on=1 style><!-- <a onclick=1> --><BODY OnLoad='x()' onclick=2 \
+                    style=color:red><i style=x>";
+        let page = Page::read(html.as_bytes());
+        assert_eq!(page.attribute(Attribute::Handler), Some("<body onload>"));
+        assert_eq!(page.attribute(Attribute::Style), Some("<body style>"));
+        assert_eq!(Page::read(b"<p>").attribute(Attribute::Style), None);
     }
 
     #[test]

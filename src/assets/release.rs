@@ -103,6 +103,15 @@ impl Release {
         }
     }
 
+    /// Pages of the build, with their names.
+    pub(super) fn pages(&self) -> impl Iterator<Item = (&str, &Asset)> {
+        let assets = self
+            .files
+            .keys()
+            .filter_map(|name| Some((&**name, self.file(name)?)));
+        assets.filter(|(_, asset)| asset.page().is_some())
+    }
+
     /// How many files the build has.
     pub fn len(&self) -> usize {
         self.files.len()

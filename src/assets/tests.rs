@@ -238,6 +238,8 @@ fn adds_hashes_of_inline_scripts_to_the_policy_of_a_page() {
         csp: Some(Csp {
             policy,
             report_only: false,
+            nonce: None,
+            report: None,
         }),
         ..at_once()
     };

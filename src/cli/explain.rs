@@ -2,13 +2,12 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use http::{HeaderValue, Method, Uri};
+use http::{Method, Uri};
 
 use crate::{
     cli::{Exit, complain, say, show},
     config::{
         Config,
-        headers::Headers,
         limit::RateKey,
         listener::Listener,
         route::{Handler, PathPattern, Route},
@@ -20,6 +19,7 @@ use crate::{
 };
 
 mod files;
+mod headers;
 
 /// Says what a `method` request for `url` meets under the configuration at `path`.
 pub fn explain(path: &Path, method: &str, url: &str) -> Exit {
@@ -133,7 +133,7 @@ impl Question {
             )?;
             return Ok(Exit::Good);
         }
-        headers(text, &config.sites[site].headers)?;
+        headers::write(text, &config.sites[site].headers)?;
         let Some(route) = router
             .route(site, &self.path)
             .map(|index| &config.sites[site].routes[*index])
@@ -197,6 +197,18 @@ impl Question {
                     respond.status,
                     respond.body.len()
                 )
+            }
+            Handler::CspReport(_) => {
+                writeln!(
+                    text,
+                    "reports     of the content security policy, into metrics and log"
+                )?;
+                let answer = if self.method == Method::POST {
+                    "204: nothing is sent back"
+                } else {
+                    "405: reports come by POST"
+                };
+                writeln!(text, "answer      {answer}")
             }
             Handler::Proxy(proxy) => {
                 let (path, query) = (self.path.as_str(), if self.query { "?..." } else { "" });
@@ -355,30 +367,4 @@ fn probe(text: &mut String, upstream: &Upstream) -> std::fmt::Result {
         write!(text, " with {contained:?} in the body")?;
     }
     writeln!(text)
-}
-
-fn headers(text: &mut String, headers: &Headers) -> std::fmt::Result {
-    let mut line = |name: &str, value: &HeaderValue| {
-        writeln!(
-            text,
-            "header      {name}: {}",
-            String::from_utf8_lossy(value.as_bytes())
-        )
-    };
-    let fields = [
-        ("strict-transport-security", &headers.hsts),
-        ("x-content-type-options", &headers.content_type_options),
-        ("x-frame-options", &headers.frame_options),
-        ("referrer-policy", &headers.referrer_policy),
-        ("x-xss-protection", &headers.xss_protection),
-    ];
-    for (name, value) in fields {
-        if let Some(value) = value {
-            line(name, value)?;
-        }
-    }
-    match &headers.csp {
-        None => Ok(()),
-        Some(csp) => line(csp.name().as_str(), &csp.value(&[])),
-    }
 }

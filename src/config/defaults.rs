@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, num::NonZero, time::Duration};
 
 use crate::config::{
+    limit::{RateKey, RateLimit},
     tls::{CipherSuite, Group},
     upstream::HashKey,
     value::Located,
@@ -94,6 +95,17 @@ pub(crate) const POOL_SIZE: usize = 128;
 pub(crate) const HSTS_MAX_AGE: Duration = Duration::from_hours(17_520);
 /// `nosniff`: a file is what its type says.
 pub(crate) const CONTENT_TYPE_OPTIONS: &str = "nosniff";
+/// Reports of one client. A page that breaks its policy in many places reports each of them at once.
+pub(crate) const REPORT_LIMIT: RateLimit = RateLimit {
+    requests: 120,
+    period: Duration::from_mins(1),
+    burst: 60,
+    key: RateKey::Client,
+};
+/// A browser sends a hundred reports together, of about 500 bytes each.
+pub(crate) const REPORT_BODY_LIMIT: u64 = 64 << 10;
+/// Passes through Vite as it is, and stands in no text by accident.
+pub(crate) const NONCE_PLACEHOLDER: &str = "__CSP_NONCE__";
 /// `DENY`: nobody may frame the page; silent OIDC renewal in an iframe wants `SAMEORIGIN`.
 pub(crate) const FRAME_OPTIONS: &str = "DENY";
 /// Other origins learn the origin, never the path.

@@ -1,9 +1,6 @@
 //! `site.headers`: security headers.
 
-use http::{
-    HeaderName, HeaderValue,
-    header::{CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY},
-};
+use http::HeaderValue;
 
 use crate::config::{
     defaults,
@@ -15,8 +12,10 @@ use crate::config::{
 
 pub(crate) mod csp;
 mod hsts;
+mod policy;
 
 pub(crate) use hsts::SHAPE as HSTS;
+pub use policy::{Attribute, Csp, Directives, Inline, Policy};
 
 /// `site.headers`, resolved: what is sent, ready to insert.
 ///
@@ -35,69 +34,6 @@ pub struct Headers {
     pub xss_protection: Option<HeaderValue>,
     /// `Content-Security-Policy`.
     pub csp: Option<Csp>,
-}
-
-/// `headers.csp`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Csp {
-    /// The policy.
-    pub policy: Policy,
-    /// Send `Content-Security-Policy-Report-Only` instead.
-    pub report_only: bool,
-}
-
-/// A content security policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Policy {
-    /// Sent as it is written.
-    Literal(HeaderValue),
-    /// Directives in order, each a name and its sources; hashes of inline scripts are added to
-    /// `script-src` of a page's own response.
-    Directives(Vec<(String, Vec<String>)>),
-}
-
-impl Csp {
-    /// Name of the header that carries the policy.
-    pub fn name(&self) -> HeaderName {
-        if self.report_only {
-            CONTENT_SECURITY_POLICY_REPORT_ONLY
-        } else {
-            CONTENT_SECURITY_POLICY
-        }
-    }
-
-    /// The policy of a page whose inline scripts have these hashes (`sha256-...`, without quotes).
-    ///
-    /// A literal policy stays as it is written, and so does one that allows `'unsafe-inline'` scripts:
-    /// a hash beside it would switch it off (CSP Level 3 section 6.7.3.2).
-    pub fn value(&self, script_hashes: &[String]) -> HeaderValue {
-        let directives = match &self.policy {
-            Policy::Literal(value) => return value.clone(),
-            Policy::Directives(directives) => directives,
-        };
-        let mut text = String::new();
-        for (name, sources) in directives {
-            if !text.is_empty() {
-                text.push_str("; ");
-            }
-            text.push_str(name);
-            for source in sources {
-                text.push(' ');
-                text.push_str(source);
-            }
-            if name == "script-src" && !sources.iter().any(|source| source == "'unsafe-inline'") {
-                for hash in script_hashes {
-                    text.push_str(" '");
-                    text.push_str(hash);
-                    text.push('\'');
-                }
-            }
-        }
-        // Reading let only visible ASCII through. Whoever built a policy by hand and did not gets the
-        // closed one: a page that does not load is noticed, a policy that is missing is not.
-        HeaderValue::try_from(text)
-            .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
-    }
 }
 
 /// `site.headers`.
@@ -264,27 +200,18 @@ mod tests {
     #[test]
     fn the_default_is_the_strict_policy_of_a_single_page_application() {
         let headers = Headers::default();
-        let hash = String::from("sha256-AAAA");
+        let inline = Inline {
+            scripts: vec![String::from("sha256-AAAA")],
+            styles: vec![String::from("sha256-BBBB")],
+        };
         assert_eq!(headers.hsts.unwrap(), "max-age=63072000");
         assert_eq!(headers.frame_options.unwrap(), "DENY");
         assert_eq!(
-            headers.csp.unwrap().value(&[hash]),
+            headers.csp.unwrap().value(&inline),
             "default-src 'self'; script-src 'self' 'sha256-AAAA'; style-src 'self' 'unsafe-inline'; \
              img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-src 'self'; \
              worker-src 'self'; manifest-src 'self'; object-src 'none'; base-uri 'self'; \
              form-action 'self'; frame-ancestors 'none'"
         );
-    }
-
-    #[test]
-    fn a_policy_that_no_header_can_carry_becomes_the_closed_one() {
-        let csp = Csp {
-            policy: Policy::Directives(vec![(
-                String::from("script-src"),
-                vec![String::from("\n")],
-            )]),
-            report_only: false,
-        };
-        assert_eq!(csp.value(&[]), "default-src 'none'");
     }
 }

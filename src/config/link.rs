@@ -43,6 +43,8 @@ pub(crate) fn link(reader: &Reader<'_>, server: &Server, raw: Raw) -> Linked {
     let mut sites = Vec::new();
     for site in raw.sites {
         report_route_clashes(reader, &site.routes);
+        report_unused_nonce(reader, &site);
+        let reports = link_reports(reader, &site);
         let mut routes = Vec::new();
         for route in site.routes {
             if let Some(RawHandler::Proxy { upstream, .. }) = &route.handler {
@@ -51,6 +53,7 @@ pub(crate) fn link(reader: &Reader<'_>, server: &Server, raw: Raw) -> Linked {
             }
             routes.extend(link_route(route, &upstreams));
         }
+        routes.extend(reports);
         sites.push(Site {
             hosts: site.hosts.into_iter().map(|host| host.value).collect(),
             certificates: site.certificates,
@@ -275,6 +278,42 @@ fn report_route_clashes(reader: &Reader<'_>, routes: &[RawRoute]) {
             .help(help);
         reader.push(fault);
     }
+}
+
+fn report_unused_nonce(reader: &Reader<'_>, site: &RawSite) {
+    let has_nonce = site
+        .headers
+        .csp
+        .as_ref()
+        .is_some_and(|csp| csp.nonce.is_some());
+    let is_files =
+        |route: &RawRoute| matches!(&route.handler, Some(RawHandler::Done(Handler::Files(_))));
+    if has_nonce && !reader.has_errors() && !site.routes.iter().any(is_files) {
+        let warning = Diagnostic::warning("no page of the site can have a nonce")
+            .at(site.span.clone())
+            .help("take `nonce` out of `headers.csp`: only `files` are filled in, what a backend renders is not");
+        reader.push(warning);
+    }
+}
+
+/// The route that takes what browsers report of the site's policy.
+fn link_reports(reader: &Reader<'_>, site: &RawSite) -> Option<Route> {
+    let csp = site.headers.csp.as_ref()?;
+    let path = csp.report.as_deref()?;
+    let paths = site.routes.iter().filter_map(|it| it.path.as_ref());
+    for route in
+        paths.filter(|it| it.value.path().trim_end_matches('/') == path.trim_end_matches('/'))
+    {
+        let message = format!(
+            "the route `{}` would take the reports of the policy",
+            route.value
+        );
+        let fault = Diagnostic::error(message)
+            .at(route.span.clone())
+            .help("change its path, or the one of `headers.csp.report`, which needs no route");
+        reader.push(fault);
+    }
+    Some(Route::of_reports(path, csp))
 }
 
 fn report_missing_tls(reader: &Reader<'_>, listeners: &[RawListener], sites: &[RawSite]) {

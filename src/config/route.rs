@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode};
 use crate::config::{
     defaults,
     diagnostic::Diagnostic,
+    headers::Csp,
     limit::{self, RateLimit},
     reader::{
         Read, Value, quoted,
@@ -55,6 +56,8 @@ pub enum Handler {
     Redirect(Redirect),
     /// `respond`.
     Respond(Respond),
+    /// What `headers.csp.report` asks for; no route is written for it.
+    CspReport(CspReport),
 }
 
 /// `route.files`.
@@ -101,6 +104,27 @@ pub struct Respond {
     pub body: Bytes,
     /// `Content-Type`.
     pub content_type: HeaderValue,
+}
+
+/// The route of `headers.csp.report`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CspReport {
+    /// The policy only reports.
+    pub report_only: bool,
+}
+
+impl Route {
+    /// The route that takes the reports of a policy.
+    pub(crate) fn of_reports(path: &str, csp: &Csp) -> Self {
+        Self {
+            path: PathPattern::Exact(path.to_owned()),
+            handler: Handler::CspReport(CspReport {
+                report_only: csp.report_only,
+            }),
+            rate_limit: Some(defaults::REPORT_LIMIT),
+            body_limit: defaults::REPORT_BODY_LIMIT,
+        }
+    }
 }
 
 /// `[[site.route]]`.

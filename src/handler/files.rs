@@ -26,6 +26,7 @@ mod body;
 mod coding;
 mod condition;
 mod fallback;
+mod nonce;
 mod range;
 
 use self::answer::Answer;

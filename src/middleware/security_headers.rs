@@ -16,12 +16,14 @@ use http::{
 use tower::Service;
 
 use crate::{
-    config::headers::Headers,
+    config::headers::{Csp, Headers, Inline},
     message::{
         Call, Response,
         context::{RequestContext, Scheme},
     },
 };
+
+const REPORTING_ENDPOINTS: HeaderName = HeaderName::from_static("reporting-endpoints");
 
 /// The fields of one site, ready to insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +37,13 @@ impl Fields {
     /// Fields of `headers`. The values are copies: a count shared by all workers, touched several times by every
     /// response, would make them wait for each other.
     pub fn new(headers: &Headers) -> Self {
+        let endpoints = headers.csp.as_ref().and_then(Csp::reporting_endpoints);
         let always = [
             (X_CONTENT_TYPE_OPTIONS, &headers.content_type_options),
             (X_FRAME_OPTIONS, &headers.frame_options),
             (REFERRER_POLICY, &headers.referrer_policy),
             (X_XSS_PROTECTION, &headers.xss_protection),
+            (REPORTING_ENDPOINTS, &endpoints),
         ];
         Self {
             always: always
@@ -50,7 +54,7 @@ impl Fields {
             csp: headers
                 .csp
                 .as_ref()
-                .map(|csp| (csp.name(), copy(&csp.value(&[])))),
+                .map(|csp| (csp.name(), copy(&csp.value(&Inline::default())))),
         }
     }
 
@@ -147,7 +151,7 @@ fn set_if_absent(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::headers::{Csp, Policy};
+    use crate::config::headers::Policy;
 
     fn fields(report_only: bool) -> Fields {
         let value = |text| Some(HeaderValue::from_static(text));
@@ -160,6 +164,8 @@ mod tests {
             csp: Some(Csp {
                 policy: Policy::Literal(HeaderValue::from_static("default-src 'self'")),
                 report_only,
+                nonce: None,
+                report: None,
             }),
         })
     }

@@ -17,6 +17,7 @@ use prometheus_client::{
 
 use crate::observe::metrics::{
     backend::{BackendMetrics, UpstreamMetrics},
+    csp::CspMetrics,
     listener::ListenerMetrics,
     route::RouteMetrics,
     table::Table,
@@ -24,6 +25,7 @@ use crate::observe::metrics::{
 };
 
 pub mod backend;
+pub mod csp;
 mod exposition;
 pub mod histogram;
 pub mod listener;
@@ -42,6 +44,7 @@ pub struct Metrics {
     backends: Arc<Table<BackendMetrics>>,
     listeners: Arc<Table<ListenerMetrics>>,
     workers: Arc<Table<WorkerMetrics>>,
+    csp: Arc<Table<CspMetrics>>,
     handshakes: Family<Labels<2>, Counter>,
     handshake_failures: Family<Labels<1>, Counter>,
     certificates: Family<[(&'static str, String); 1], Gauge>,
@@ -86,6 +89,7 @@ impl Metrics {
             backends: Arc::default(),
             listeners: Arc::default(),
             workers: Arc::default(),
+            csp: Arc::default(),
             handshakes: Family::default(),
             handshake_failures: Family::default(),
             certificates: Family::default(),
@@ -126,6 +130,11 @@ impl Metrics {
     /// Counts of a worker, by its index.
     pub fn worker(&self, worker: usize) -> Arc<WorkerMetrics> {
         self.workers.entry([&worker.to_string(), ""])
+    }
+
+    /// What browsers report about the policy of a site.
+    pub fn csp(&self, site: &str) -> Arc<CspMetrics> {
+        self.csp.entry([site, ""])
     }
 
     /// A TLS handshake on the client side succeeded; `version` as in `TlsInfo`.
@@ -211,6 +220,7 @@ impl Metrics {
             Box::new(Arc::clone(&self.backends)),
             Box::new(Arc::clone(&self.listeners)),
             Box::new(Arc::clone(&self.workers)),
+            Box::new(Arc::clone(&self.csp)),
         ] {
             registry.register_collector(table);
         }

@@ -1,6 +1,11 @@
 //! A configuration made into running objects.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::runtime::Handle;
 
@@ -9,6 +14,7 @@ use crate::{
     config::{
         Config,
         diagnostic::Diagnostic,
+        limit::{RateKey, RateLimit},
         route::{self, Handler, PathPattern},
         site::Site,
     },
@@ -33,6 +39,14 @@ use crate::{
     },
 };
 
+/// Lines that strangers can have in the log.
+const REPORT_LOG: RateLimit = RateLimit {
+    requests: 10,
+    period: Duration::from_secs(1),
+    burst: 20,
+    key: RateKey::Client,
+};
+
 /// What every snapshot of the process shares.
 #[derive(Debug)]
 pub struct Shared {
@@ -42,6 +56,8 @@ pub struct Shared {
     tickets: Tickets,
     /// Of affinity cookies, where the configuration has no secret.
     key: sticky::Key,
+    /// Of what browsers report, in all.
+    report_log: Arc<Limiter>,
     control: Handle,
 }
 
@@ -57,6 +73,7 @@ impl Shared {
             workers,
             tickets: Tickets::new().map_err(io::Error::other)?,
             key: sticky::Key::random().map_err(io::Error::other)?,
+            report_log: Arc::new(Limiter::new(&REPORT_LOG, 1)),
             control: Handle::current(),
         })
     }
@@ -210,6 +227,7 @@ impl Shared {
         let mut routes = Vec::new();
         let mut faults = Vec::new();
         for (site, site_config) in config.sites.iter().enumerate() {
+            let name = site_name(site_config);
             for route in &site_config.routes {
                 let leaf = match &route.handler {
                     Handler::Files(files) => match store(files, site_config, &mut stores) {
@@ -224,9 +242,11 @@ impl Shared {
                         // Its own fault was reported.
                         None => continue,
                     },
+                    Handler::CspReport(_) => {
+                        Leaf::CspReport(self.metrics.csp(&name), self.report_log.clone())
+                    }
                     Handler::Redirect(_) | Handler::Respond(_) => Leaf::Fixed,
                 };
-                let name = site_name(site_config);
                 routes.push(Route {
                     site,
                     leaf,
@@ -339,7 +359,7 @@ fn limiter(site: &str, route: &route::Route, old: Option<&Snapshot>) -> Option<A
 }
 
 /// How a site is called in metrics and by a reload: its first host.
-fn site_name(site: &Site) -> String {
+pub(super) fn site_name(site: &Site) -> String {
     site.hosts
         .first()
         .map(ToString::to_string)

@@ -13,6 +13,7 @@ use crate::{
     config::{headers::Headers, route},
     handler::{
         Handler,
+        csp_report::CspReport,
         files::Files,
         proxy::Proxy,
         redirect::{Redirect, RedirectToHttps},
@@ -20,8 +21,8 @@ use crate::{
     },
     message::{Call, error::ErrorKind, forwarded::TrustedProxies},
     middleware::{self, Settings, Stack, observe::Observers, rate_limit, security_headers::Fields},
-    observe::metrics::route::RouteMetrics,
-    snapshot::{Leaf, Route, Snapshot, Target},
+    observe::metrics::{csp::Disposition, route::RouteMetrics},
+    snapshot::{Leaf, Route, Snapshot, Target, build::site_name},
 };
 
 /// A request on its way through the stack.
@@ -145,9 +146,26 @@ impl Services {
             }
             (route::Handler::Redirect(redirect), _) => Handler::Redirect(Redirect::new(redirect)),
             (route::Handler::Respond(respond), _) => Handler::Respond(Respond::new(respond)),
-            (route::Handler::Files(_) | route::Handler::Proxy(_), _) => Handler::Refuse(Refuse(
-                ErrorKind::Internal("the route was built without its handler"),
-            )),
+            (route::Handler::CspReport(report), Leaf::CspReport(counts, log)) => {
+                let disposition = if report.report_only {
+                    Disposition::Report
+                } else {
+                    Disposition::Enforce
+                };
+                let site = site_name(&self.snapshot.config().sites[route.site]);
+                Handler::CspReport(Rc::new(CspReport::new(
+                    &site,
+                    disposition,
+                    counts.clone(),
+                    log.clone(),
+                )))
+            }
+            (
+                route::Handler::Files(_) | route::Handler::Proxy(_) | route::Handler::CspReport(_),
+                _,
+            ) => Handler::Refuse(Refuse(ErrorKind::Internal(
+                "the route was built without its handler",
+            ))),
         }
     }
 }

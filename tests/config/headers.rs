@@ -1,6 +1,6 @@
 //! Security headers: presets, added sources, literal values.
 
-use portcullis::config::headers::Policy;
+use portcullis::config::headers::{Inline, Policy};
 
 use super::{around, good};
 
@@ -12,7 +12,7 @@ fn policy_sources_add_to_the_preset() {
             &format!("dev = true }}\nheaders = {headers}"),
         );
         let csp = good(&text).sites[0].headers.csp.clone();
-        csp.map(|csp| csp.value(&[]).to_str().unwrap().to_owned())
+        csp.map(|csp| csp.value(&Inline::default()).to_str().unwrap().to_owned())
     };
     let spa =
         policy("{ csp = { connect = [\"wss://a.example\"], script = [\"'none'\"] } }").unwrap();

@@ -21,6 +21,7 @@ mod files;
 mod files_env;
 mod files_try;
 mod headers;
+mod policy;
 mod seed;
 
 mod bodies;

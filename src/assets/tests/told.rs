@@ -84,6 +84,8 @@ fn the_policy_of_a_page_allows_the_script_that_tells_it() {
     let csp = Csp {
         policy,
         report_only: false,
+        nonce: None,
+        report: None,
     };
     let options = Options {
         csp: Some(csp),

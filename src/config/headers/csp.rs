@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use super::{Csp, Policy, Preset};
+use super::{Csp, Directives, Policy, Preset, policy::DEFAULT};
 use crate::config::{
     diagnostic::Diagnostic,
     reader::{
@@ -12,8 +12,12 @@ use crate::config::{
     value::Located,
 };
 
+mod nonce;
+mod report;
 mod source;
 
+use nonce::Placeholder;
+use report::ReportPath;
 use source::Source;
 
 /// `headers.csp`.
@@ -36,8 +40,10 @@ pub(crate) static SHAPE: Shape = Shape {
         "ancestors",
         "policy",
         "report_only",
+        "nonce",
+        "report",
     ],
-    reserved: &["nonce"],
+    reserved: &[],
 };
 
 /// One directive of the policy, in the order in which they are sent.
@@ -81,7 +87,6 @@ const DIRECTIVES: [Directive; 14] = [
 ];
 
 const ANCESTORS: &str = "frame-ancestors";
-const DEFAULT: &str = "default-src";
 
 const fn fetch(key: &'static str, name: &'static str, spa: &'static [&'static str]) -> Directive {
     Directive {
@@ -128,6 +133,8 @@ pub(super) fn preset(preset: Preset, frame_options: Option<&HeaderValue>) -> Opt
     (preset != Preset::Off).then_some(Csp {
         policy: Policy::Directives(directives),
         report_only: false,
+        nonce: None,
+        report: None,
     })
 }
 
@@ -162,19 +169,28 @@ pub(super) fn read(
         }
         None => Some(Policy::Directives(directives)),
     };
-    table.finish();
-    Some(Csp {
-        policy: policy?,
+    let placeholder = table.take::<Placeholder>("nonce");
+    let report = table.take::<ReportPath>("report");
+    let csp = policy.map(|policy| Csp {
+        policy,
         report_only,
-    })
+        nonce: placeholder.and_then(|it| it.0),
+        report: report.map(|it| it.0),
+    });
+    if let Some(csp) = &csp {
+        nonce::report_misuse(table, csp);
+        report::report_misuse(table, csp);
+    }
+    table.finish();
+    csp
 }
 
 fn read_directives(
     table: &Table<'_>,
     preset: Preset,
     frame_options: Option<&HeaderValue>,
-) -> Vec<(String, Vec<String>)> {
-    let mut directives: Vec<(String, Vec<String>)> = Vec::new();
+) -> Directives {
+    let mut directives = Directives::new();
     for directive in &DIRECTIVES {
         let base = directive.preset(preset, frame_options);
         let sources = match read_sources(table, directive.key) {
@@ -241,7 +257,7 @@ fn warn_of(value: &Value<'_>, source: &str) {
     match source {
         "'unsafe-inline'" => value.warn(
             "`'unsafe-inline'` lets every injected script run",
-            "take it out: inline scripts of the index page are allowed by their hashes",
+            "take it out: inline scripts of a page are allowed by their hashes",
         ),
         "*" | "https:" | "http:" | "data:" => value.warn(
             format!("{} lets scripts from anywhere run", quoted(source)),

@@ -21,6 +21,7 @@ use crate::{
         body::{Piece, Pieces},
         coding,
         condition::{self, Validators, Verdict},
+        nonce,
         range::{self, Selection},
     },
     message::{
@@ -32,7 +33,7 @@ use crate::{
 };
 
 /// Room for our headers and those of the layers above, so that the map is made once.
-const HEADERS: usize = 24;
+pub(super) const HEADERS: usize = 24;
 /// When to try again after a file was found replaced; by then the new release is read.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -60,6 +61,9 @@ pub(super) fn answer(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Answer, ErrorKind> {
+    if let Some(template) = asset.template() {
+        return nonce::answer(asset, template, links, method).map(Answer::Ready);
+    }
     let (content, coding) = coding::select(asset, headers);
     let validators = Validators {
         etag: content.etag(),

@@ -17,12 +17,14 @@ use super::*;
 use crate::{
     assets::Options,
     config::{
+        self,
         headers::{Csp, Policy},
         value::Located,
     },
     message::context::{ConnectionInfo, RequestContext},
 };
 
+mod nonces;
 mod pages;
 mod ranges;
 
@@ -53,14 +55,20 @@ fn site() -> (TempDir, Files) {
 
 fn files(dir: &TempDir, prefix: &str, fallback: Option<&str>) -> Files {
     let policy = Policy::Directives(vec![("script-src".into(), vec!["'self'".into()])]);
-    let csp = Some(Csp {
+    let csp = Csp {
         policy,
         report_only: false,
-    });
+        nonce: None,
+        report: None,
+    };
+    files_under(dir, csp, prefix, fallback)
+}
+
+fn files_under(dir: &TempDir, csp: Csp, prefix: &str, fallback: Option<&str>) -> Files {
     let store = Store::open(
         dir.path(),
         Options {
-            csp,
+            csp: Some(csp),
             ..Options::default()
         },
     )

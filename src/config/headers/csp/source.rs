@@ -46,7 +46,7 @@ fn check_source(text: &str) -> Result<(), String> {
         .any(|it| lower.starts_with(it));
     if lower.starts_with("nonce-") {
         return Err(String::from(
-            "a nonce that stays the same protects nothing; use a hash",
+            "a nonce that stays the same protects nothing; write `nonce = true` for one per request, or a hash",
         ));
     }
     let is_quoted = text.len() > 2 && text.starts_with('\'') && text.ends_with('\'');
