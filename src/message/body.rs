@@ -1,7 +1,7 @@
 //! `Body`: one type for both directions, streamed.
 //!
-//! Nothing collects a body. A limit and a watcher are part of the type, so that neither costs
-//! another box.
+//! Nothing collects a body but the bounded one of a CSP report. A limit and a watcher are part of
+//! the type, so that neither costs another box.
 
 use std::{
     pin::Pin,

@@ -90,7 +90,7 @@ impl Nonce {
     fn random() -> Result<Self, ErrorKind> {
         const FAILED: ErrorKind = ErrorKind::Internal("the system has no randomness");
         let mut random = [0; RANDOM];
-        // 1.6 us, which a request does not feel.
+        // Less than 2 us: no store of them is worth its state.
         rand::fill(&mut random).map_err(|_| FAILED)?;
         let mut nonce = [0; LENGTH];
         URL_SAFE_NO_PAD
