@@ -17,6 +17,7 @@ mod redirect;
 mod sites;
 mod workers;
 
+mod deploy;
 mod files;
 mod headers;
 mod seed;
