@@ -35,6 +35,7 @@ pub(crate) mod nest;
 pub(crate) mod node;
 pub(crate) mod peer;
 pub(crate) mod pki;
+mod program;
 pub(crate) mod raw;
 pub(crate) mod scripted;
 pub(crate) mod setup;
@@ -84,18 +85,6 @@ pub(crate) fn folder() -> TempDir {
     dir
 }
 
-/// The binary in a mount namespace of its own; the script ends in the proxy itself, under the same
-/// process id.
-fn with_own_hosts() -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
-    command.args([
-        "mount --bind hosts /etc/hosts && exec \"$0\" \"$@\"",
-        BINARY,
-    ]);
-    command
-}
-
 impl Proxy {
     /// Starts with a configuration in which `@dir` stands for a folder that has `site.pem`,
     /// `site.key` and `ca.pem`.
@@ -123,14 +112,9 @@ impl Proxy {
         Self::launch(dir, &args, expected).await
     }
 
-    /// Development certificates are kept in the folder, in `dev`. A file `hosts` in it is the
-    /// `/etc/hosts` of the proxy, and of nobody else.
+    /// Development certificates are kept in the folder, in `dev`.
     async fn launch(dir: TempDir, args: &[&str], expected: Expected) -> Self {
-        let mut command = if dir.path().join("hosts").exists() {
-            with_own_hosts()
-        } else {
-            Command::new(BINARY)
-        };
+        let mut command = program::command(dir.path());
         let mut child = command
             .args(args)
             .current_dir(dir.path())
@@ -332,6 +316,11 @@ impl Proxy {
             (self.log.count("reloaded") > before).then_some(())
         })
         .await;
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal.

@@ -21,6 +21,7 @@ mod deploy;
 mod files;
 mod headers;
 mod seed;
+mod trees;
 
 mod bodies;
 mod forwarding;
