@@ -20,6 +20,7 @@ mod workers;
 mod deploy;
 mod files;
 mod headers;
+mod no_disk;
 mod seed;
 mod trees;
 
