@@ -18,6 +18,7 @@ use crate::config::{defaults, headers::Csp};
 
 mod advice;
 pub mod asset;
+mod chunk;
 pub mod content;
 pub mod environment;
 mod hashed;
@@ -34,6 +35,10 @@ use self::{environment::Environment, release::Release, walk::walk};
 
 /// Tries to read a folder that is being written to.
 const ATTEMPTS: usize = 5;
+/// How long a build is held back, from its last change on, for a file that only its scripts name.
+/// A copy may hang for a while; but a script may also name what is no file, and that must not hold
+/// a release for ever.
+const CHUNKS: Duration = Duration::from_secs(30);
 
 /// A folder and its current release.
 pub struct Store {
@@ -72,7 +77,7 @@ pub enum Changed {
     No,
     /// A change that is not over.
     Settling,
-    /// A page names this file, which is not there yet; the old release stays.
+    /// A page or a script names this file, which is not there yet; the old release stays.
     Incomplete(String),
     /// A new release of so many files is served.
     Published(usize),
@@ -115,8 +120,15 @@ pub enum AssetError {
 struct Pending {
     fingerprint: u64,
     since: Instant,
-    /// What it was found to lack; read again only when something changes.
-    lacks: Option<String>,
+    lacks: Option<Lack>,
+}
+
+/// What a build was found to lack. It is read again only when something changes, or the time is
+/// over.
+#[derive(Debug)]
+struct Lack {
+    name: String,
+    until: Option<Instant>,
 }
 
 impl Default for Options {
@@ -197,16 +209,20 @@ impl Store {
                 lacks: None,
             }),
         };
-        if let Some(missing) = &seen.lacks {
-            return Ok(Changed::Incomplete(missing.clone()));
+        let now = Instant::now();
+        if let Some(lack) = &seen.lacks
+            && lack.until.is_none_or(|until| now < until)
+        {
+            return Ok(Changed::Incomplete(lack.name.clone()));
         }
         if seen.since.elapsed() < self.options.settle {
             return Ok(Changed::Settling);
         }
         let release = Release::read(found, &self.options, Some(&before))?;
-        if let Some(missing) = release.lacks(&before) {
-            seen.lacks = Some(missing.clone());
-            return Ok(Changed::Incomplete(missing));
+        if let Some(lack) = lack(&release, &before, seen.since) {
+            let name = lack.name.clone();
+            seen.lacks = Some(lack);
+            return Ok(Changed::Incomplete(name));
         }
         // What was written while it was read makes it a mixture.
         if walk(&self.root, self.options.files)?.fingerprint != fingerprint {
@@ -275,6 +291,23 @@ impl AssetError {
             Self::TooMany { .. } | Self::TooDeep { .. } => false,
         }
     }
+}
+
+/// What holds back a build that changed last at `since`.
+fn lack(release: &Release, before: &Release, since: Instant) -> Option<Lack> {
+    let page = release.lacks(before).map(|name| Lack { name, until: None });
+    let until = since + CHUNKS;
+    let chunk = || {
+        release
+            .lacks_chunk(before)
+            .filter(|_| Instant::now() < until)
+    };
+    page.or_else(|| {
+        chunk().map(|name| Lack {
+            name,
+            until: Some(until),
+        })
+    })
 }
 
 fn warn_of_skipped(root: &Path, release: &Release) {

@@ -9,6 +9,7 @@ use crate::{
     assets::{
         AssetError, Options,
         asset::{Asset, Shared, Variant},
+        chunk,
         content::{Content, Place},
         lookup::Lookup,
         walk::{Found, Skipped, Walk},
@@ -35,6 +36,8 @@ pub struct Release {
     folders: HashSet<String>,
     /// Hashed files that its pages name and that are not there.
     missing: HashSet<String>,
+    /// Hashed files that its scripts and styles name and that are not there, without folders.
+    missing_chunks: HashSet<String>,
     pub(super) fingerprint: u64,
     pub(super) skipped: Skipped,
 }
@@ -79,11 +82,13 @@ impl Release {
             retired: HashMap::new(),
             folders: HashSet::new(),
             missing: HashSet::new(),
+            missing_chunks: HashSet::new(),
             fingerprint: walk.fingerprint,
             files,
             skipped,
         };
         release.resolve_pages();
+        release.resolve_chunks();
         if let Some(before) = before {
             release.retire(before, options.retired);
         }
@@ -137,6 +142,13 @@ impl Release {
         ours.next().cloned()
     }
 
+    /// A file that its scripts may want later, that is not there, and that those of `before` did
+    /// not name. A script may also name what nobody has, so this is no proof.
+    pub(super) fn lacks_chunk(&self, before: &Self) -> Option<String> {
+        let mut news = self.missing_chunks.difference(&before.missing_chunks);
+        news.next().cloned()
+    }
+
     /// Notes which files the pages in the root name, and which of those are here.
     fn resolve_pages(&mut self) {
         let (mut folders, mut missing) = (HashSet::new(), HashSet::new());
@@ -151,6 +163,32 @@ impl Release {
             }
         }
         (self.folders, self.missing) = (folders, missing);
+    }
+
+    /// Follows scripts and styles from those that the pages name, and notes which files they name
+    /// that are not here.
+    fn resolve_chunks(&mut self) {
+        let known = self.files.iter();
+        let known: HashMap<_, _> = known.map(|file| (chunk::base(file.0), file)).collect();
+        let pages = self.files.keys().filter(|name| !name.contains('/'));
+        let pages = pages.filter_map(|name| self.file(name)?.page());
+        let mut queue: Vec<_> = pages
+            .flat_map(|page| &page.references)
+            .filter(|reference| self.has(reference))
+            .map(|reference| chunk::base(reference))
+            .collect();
+        let mut seen: HashSet<_> = queue.iter().copied().collect();
+        let mut missing = HashSet::new();
+        while let Some(name) = queue.pop() {
+            let Some((path, content)) = known.get(name) else {
+                missing.insert(name.to_owned());
+                continue;
+            };
+            let code = content.bytes().filter(|_| chunk::names_others(path));
+            let named = code.into_iter().flat_map(|code| chunk::hashed_names(code));
+            queue.extend(named.filter(|name| seen.insert(name)));
+        }
+        self.missing_chunks = missing;
     }
 
     /// Whether a reference leads to a file. The route's prefix is not known here, so the path may

@@ -144,8 +144,14 @@ impl Walker<'_> {
                     limit: self.limit,
                 });
             }
-            self.entry(&entry, prefix, above)
-                .map_err(|source| AssetError::read(&entry.path(), source))??;
+            match self.entry(&entry, prefix, above) {
+                Ok(walked) => walked?,
+                // Where a folder may be listed and not entered.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    self.skipped.add(&entry.path(), "it may not be read");
+                }
+                Err(error) => return Err(AssetError::read(&entry.path(), error)),
+            }
         }
         Ok(())
     }

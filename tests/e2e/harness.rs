@@ -316,6 +316,11 @@ impl Proxy {
         .await;
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.id(), name);

@@ -17,12 +17,15 @@ mod redirect;
 mod sites;
 mod workers;
 
+mod deploy;
 mod files;
 mod files_env;
 mod files_try;
 mod headers;
+mod no_disk;
 mod policy;
 mod seed;
+mod trees;
 
 mod bodies;
 mod forwarding;

@@ -5,6 +5,7 @@ const server = 'http://127.0.0.1:3001';
 
 export default defineConfig({
   plugins: [react()],
+  envPrefix: ['VITE_', 'PUBLIC_'],
   // For `npm run dev` only: in production Portcullis does the same.
   server: {
     proxy: {

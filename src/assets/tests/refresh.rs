@@ -109,6 +109,47 @@ fn keeps_the_old_release_while_a_copy_is_half_done() {
 }
 
 #[test]
+fn keeps_the_old_release_while_a_chunk_that_a_script_loads_is_not_there() {
+    let dir = build_1();
+    let store = open(&dir);
+    write(&dir, "index.html", PAGE_2);
+    let entry = "import('./About-DiwrgTd3.js'),import('/assets/old-DiwrgTd9.js')";
+    write(&dir, "assets/index-DiwrgTd2.js", entry);
+    write(
+        &dir,
+        "assets/old-DiwrgTd9.js",
+        "import('./gone-DiwrgTd8.js')",
+    );
+    write(
+        &dir,
+        "assets/unused-DiwrgTd7.js",
+        "import('./gone-DiwrgTd7.js')",
+    );
+    assert!(matches!(store.refresh().unwrap(), Changed::Incomplete(_)));
+    write(&dir, "assets/gone-DiwrgTd8.js", "");
+    let missing = Changed::Incomplete("About-DiwrgTd3.js".into());
+    assert_eq!(store.refresh().unwrap(), missing);
+    assert_eq!(text(&store, "").as_deref(), Some(PAGE_1));
+    write(&dir, "assets/About-DiwrgTd3.js", "");
+    assert_eq!(store.refresh().unwrap(), Changed::Published(8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_half_a_minute_for_what_only_a_script_names() {
+    let dir = build_1();
+    let store = open(&dir);
+    write(&dir, "index.html", PAGE_2);
+    write(&dir, "assets/index-DiwrgTd2.js", "'./no-file-DiwrgTd3.js'");
+    assert!(matches!(store.refresh().unwrap(), Changed::Incomplete(_)));
+    tokio::time::advance(Duration::from_secs(29)).await;
+    assert!(matches!(store.refresh().unwrap(), Changed::Incomplete(_)));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(store.refresh().unwrap(), Changed::Published(4));
+    write(&dir, "robots.txt", "1");
+    assert_eq!(store.refresh().unwrap(), Changed::Published(5));
+}
+
+#[test]
 fn keeps_the_old_release_while_files_are_deleted_first() {
     let dir = build_1();
     let store = open(&dir);

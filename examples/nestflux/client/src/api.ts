@@ -1,6 +1,8 @@
-/** One request to the server, which the proxy offers under `/api`. Rejects with what went wrong. */
+import { apiUrl } from './env';
+
+/** One request to the server, which the proxy offers under `/api` unless told otherwise. Rejects with what went wrong. */
 export async function api<T>(path: string, method = 'GET', body?: unknown): Promise<T> {
-  const response = await fetch(`/api${path}`, {
+  const response = await fetch(`${apiUrl}${path}`, {
     method,
     headers: { Accept: 'application/json', ...(body !== undefined && { 'Content-Type': 'application/json' }) },
     body: body === undefined ? undefined : JSON.stringify(body),

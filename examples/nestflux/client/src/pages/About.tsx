@@ -1,5 +1,7 @@
 import './About.css';
 
+import { release } from '../env';
+
 export default function About() {
   return (
     <>
@@ -8,6 +10,7 @@ export default function About() {
         This page lies in a chunk of its own, with its own style sheet. Both have a hash in their names, so that a
         browser may keep them for ever; and both must still be there for whoever opened the site before a new release.
       </p>
+      {release && <p data-testid="about-release">This is release {release}.</p>}
     </>
   );
 }

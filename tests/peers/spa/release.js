@@ -1,0 +1,2 @@
+/** Which build this is. */
+export const release = __RELEASE__;
