@@ -28,6 +28,7 @@ const STEP: usize = 64 << 10;
 pub struct Content {
     source: Source,
     size: u64,
+    digest: [u8; 32],
     etag: HeaderValue,
     length: HeaderValue,
     stamp: Stamp,
@@ -94,13 +95,27 @@ impl Content {
                 )
             }
         };
-        Ok(Self {
+        Ok(Self::of(source, &digest, stamp))
+    }
+
+    /// Bytes that were made of a file with this stamp.
+    pub(super) fn made(bytes: Bytes, stamp: Stamp) -> Self {
+        let digest = aws_lc_rs::digest::digest(&SHA256, &bytes);
+        let size = bytes.len() as u64;
+        Self::of(Source::Memory(bytes), &digest, stamp.with_size(size))
+    }
+
+    fn of(source: Source, digest: &Digest, stamp: Stamp) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Self {
             source,
             size: stamp.size,
-            etag: etag(&digest),
+            digest: bytes,
+            etag: etag(digest),
             length: stamp.size.into(),
             stamp,
-        })
+        }
     }
 
     /// Where the bytes are.
@@ -129,6 +144,11 @@ impl Content {
             Source::Memory(bytes) => Some(bytes),
             Source::Disk(_) => None,
         }
+    }
+
+    /// SHA-256 of the bytes; of what stands for them when they are too many to hash.
+    pub(super) fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 
     pub(super) fn stamp(&self) -> &Stamp {

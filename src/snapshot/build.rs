@@ -1,6 +1,6 @@
 //! A configuration made into running objects.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use tokio::runtime::Handle;
 
@@ -208,12 +208,17 @@ impl Shared {
         old: Option<&Snapshot>,
     ) -> Result<Vec<Route>, Vec<Diagnostic>> {
         let mut stores = old.map(Snapshot::stores).unwrap_or_default();
+        let state = config.server.state.folder();
         let mut routes = Vec::new();
         let mut faults = Vec::new();
         for (site, site_config) in config.sites.iter().enumerate() {
             for route in &site_config.routes {
                 let leaf = match &route.handler {
-                    Handler::Files(files) => match store(&files.root, site_config, &mut stores) {
+                    Handler::Files(files) => match store(
+                        &files.root,
+                        options(site_config, state.clone()),
+                        &mut stores,
+                    ) {
                         Ok(store) => Leaf::Files(store),
                         Err(fault) => {
                             faults.push(fault);
@@ -288,16 +293,21 @@ fn router(config: &Config) -> Router<usize> {
     }))
 }
 
+/// How the folders of a site are read.
+fn options(site: &Site, state: Option<PathBuf>) -> Options {
+    Options {
+        csp: site.headers.csp.clone(),
+        state,
+        ..Options::default()
+    }
+}
+
 /// The folder at `root`: one that is open already, also under another policy, or a fresh one.
 fn store(
-    root: &Located<std::path::PathBuf>,
-    site: &Site,
+    root: &Located<PathBuf>,
+    options: Options,
     stores: &mut Vec<Arc<Store>>,
 ) -> Result<Arc<Store>, Diagnostic> {
-    let options = Options {
-        csp: site.headers.csp.clone(),
-        ..Options::default()
-    };
     let same_root = stores.iter().filter(|store| store.root() == root.value);
     if let Some(known) = same_root.clone().find(|store| *store.options() == options) {
         return Ok(known.clone());

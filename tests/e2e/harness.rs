@@ -35,6 +35,7 @@ pub(crate) mod nest;
 pub(crate) mod node;
 pub(crate) mod peer;
 pub(crate) mod pki;
+mod process;
 pub(crate) mod raw;
 pub(crate) mod scripted;
 pub(crate) mod setup;
@@ -131,7 +132,11 @@ impl Proxy {
         } else {
             Command::new(BINARY)
         };
+        // What would be kept in /var/lib is kept in the folder, too.
+        let state = dir.path().join("state");
+        fs::create_dir_all(&state).unwrap();
         let mut child = command
+            .env("STATE_DIRECTORY", state)
             .args(args)
             .current_dir(dir.path())
             .env("PORTCULLIS_DEV_DIR", dir.path().join("dev"))
@@ -222,21 +227,6 @@ impl Proxy {
     /// The head of the answer to a GET; its body streams.
     pub(crate) async fn get_open(&self, path: &str) -> Response<Incoming> {
         self.request("GET", path).open().await
-    }
-
-    /// Memory of the process, in MiB.
-    pub(crate) fn resident_mib(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS"))
-            .unwrap();
-        line.split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse::<usize>()
-            .unwrap()
-            / 1024
     }
 
     /// An HTTP/1.1 connection over TLS.
