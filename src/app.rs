@@ -15,11 +15,12 @@ use crate::{
     admin,
     app::{
         listeners::Listeners,
+        precompress::Precompression,
         signals::{Signal, Signals},
         source::Source,
         workers::Workers,
     },
-    config::{self, Config, diagnostic::Report},
+    config::{self, Config, diagnostic::Report, route::Handler, server::State},
     message::notice::Notice,
     observe::{Overrides, ProgramLog, log_file::LogFile, metrics::Metrics},
     server::{bind, drain::Stage, worker::Ending},
@@ -27,6 +28,7 @@ use crate::{
 };
 
 pub mod listeners;
+mod precompress;
 mod refresh;
 pub mod reload;
 pub mod signals;
@@ -94,6 +96,7 @@ struct App<'a> {
     program_log: ProgramLog,
     /// Looks for new builds.
     refresh: JoinHandle<()>,
+    precompression: Precompression,
     live: Arc<Live>,
     shared: Arc<Shared>,
     listeners: Listeners,
@@ -118,6 +121,7 @@ impl<'a> App<'a> {
         report: Report,
         program_log: ProgramLog,
     ) -> Result<Self, RunError> {
+        tell_of_state(&config);
         let metrics = Arc::new(Metrics::new());
         let workers = config.server.threads;
         let admin = config.server.admin.clone();
@@ -154,6 +158,7 @@ impl<'a> App<'a> {
             source,
             program_log,
             refresh: tokio::spawn(refresh::follow(live.clone())),
+            precompression: Precompression::start(live.clone())?,
             live,
             shared,
             listeners,
@@ -207,6 +212,7 @@ impl<'a> App<'a> {
         self.stage.send_replace(Stage::Draining);
         self.notice.set(Some(deadline));
         self.refresh.abort();
+        drop(self.precompression);
         self.listeners.close();
         let deadline = tokio::time::sleep_until(deadline);
         tokio::pin!(deadline);
@@ -264,6 +270,18 @@ impl Admin {
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the admin listener failed");
         }
+    }
+}
+
+/// Says it when what should outlive a restart does not.
+fn tell_of_state(config: &Config) {
+    let mut routes = config.sites.iter().flat_map(|site| &site.routes);
+    let has_files = routes.any(|route| matches!(route.handler, Handler::Files(_)));
+    let state = &config.server.state;
+    if has_files && *state == State::Default && state.folder().is_none() {
+        tracing::info!(
+            "no state folder, so nothing of files outlives a restart: make one, or say `server.state = false`"
+        );
     }
 }
 

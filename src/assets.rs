@@ -7,7 +7,7 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use crate::config::{defaults, headers::Csp};
 
 mod advice;
 pub mod asset;
+mod cache;
 mod chunk;
 pub mod content;
 pub mod environment;
@@ -27,11 +28,14 @@ mod links;
 mod lookup;
 mod mime;
 mod page;
+mod precompress;
 pub mod release;
 pub mod template;
 mod walk;
 
-use self::{environment::Environment, release::Release, walk::walk};
+use self::{
+    cache::Cache, environment::Environment, precompress::Surroundings, release::Release, walk::walk,
+};
 
 /// Tries to read a folder that is being written to.
 const ATTEMPTS: usize = 5;
@@ -45,6 +49,7 @@ pub struct Store {
     root: PathBuf,
     options: Options,
     release: ArcSwap<Release>,
+    cache: Option<Cache>,
     /// A change that was seen and may not be complete.
     pending: Mutex<Option<Pending>>,
 }
@@ -68,6 +73,13 @@ pub struct Options {
     pub files: usize,
     /// How long a change must have been the last before it is read.
     pub settle: Duration,
+    /// How long after it was read a release is compressed: a start, or a deploy, has better things
+    /// to do.
+    pub rest: Duration,
+    /// Folder that keeps what was made across restarts.
+    pub state: Option<PathBuf>,
+    /// Bytes that may be kept there.
+    pub disk: u64,
 }
 
 /// What [`Store::refresh`] found.
@@ -142,6 +154,9 @@ impl Default for Options {
             retired: 64 << 20,
             files: 100_000,
             settle: Duration::from_secs(1),
+            rest: Duration::from_secs(2),
+            state: None,
+            disk: 512 << 20,
         }
     }
 }
@@ -191,6 +206,23 @@ impl Store {
             Err(error) if error.is_passing(&self.root) => Ok(Changed::Settling),
             other => other,
         }
+    }
+
+    /// Makes the variants that the release lacks, or takes them from the cache. Blocks for as long
+    /// as that takes; ends early when there is a newer release, or `stop` is set. For a thread that
+    /// serves nobody, every second.
+    pub fn precompress(&self, stop: &AtomicBool) {
+        let release = self.release.load_full();
+        if release.is_coded() {
+            return;
+        }
+        precompress::complete(&Surroundings {
+            release: &release,
+            current: &self.release,
+            options: &self.options,
+            cache: self.cache.as_ref(),
+            stop,
+        });
     }
 
     fn read_change(&self, pending: &mut Option<Pending>) -> Result<Changed, AssetError> {
@@ -253,6 +285,7 @@ impl Store {
         advice::give(root, &release, options.csp.as_ref());
         Ok(Arc::new(Self {
             root: root.to_owned(),
+            cache: options.state.as_ref().map(|state| Cache::new(state, root)),
             options,
             release: ArcSwap::from_pointee(release),
             pending: Mutex::new(None),

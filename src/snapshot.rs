@@ -33,6 +33,7 @@ pub mod backend_tls;
 pub mod build;
 pub mod certificates;
 pub mod services;
+mod stores;
 
 /// One immutable running configuration.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! One file as clients see it: its representations, and headers that are ready to insert.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -29,15 +29,19 @@ pub struct Asset {
     csp: Option<(HeaderName, HeaderValue)>,
     hashed: bool,
     identity: Content,
-    /// Smallest first.
-    variants: Box<[Variant]>,
+    /// Those of the build, smallest first.
+    ready: Box<[Variant]>,
+    /// With what was made beside them, smallest first; shared with the same file of the next release.
+    made: Arc<OnceLock<Box<[Variant]>>>,
+    /// Variants are made in the background.
+    wanting: bool,
     page: Option<Page>,
     links: Option<HeaderValue>,
     template: Option<Template>,
 }
 
 /// The file in a content coding.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Variant {
     /// How it is coded.
     pub coding: Coding,
@@ -67,7 +71,6 @@ impl Asset {
         // Another value of a variable gives other bytes under the same name and date.
         let filled = identity.is_filled();
         variants.retain(|variant| variant.content.size() < identity.size());
-        variants.sort_by_key(|variant| variant.content.size());
         let html = identity.bytes().filter(|_| mime::is_html(&mime));
         let links = html.and_then(|html| links::of(html));
         let page = html.map(|html| Page::read(html));
@@ -75,13 +78,19 @@ impl Asset {
         let template = identity.bytes().zip(csp).zip(inline);
         let template = template.and_then(|((html, csp), inline)| Template::new(html, csp, inline));
         let inline = inline.filter(|inline| **inline != Inline::default());
+        // A page with nonces is never sent as it is kept.
+        let wanting = template.is_none()
+            && variants.len() < Coding::ALL.len()
+            && is_worth_coding(&mime, &identity);
         Self {
             csp: csp
                 .zip(inline)
                 .map(|(csp, inline)| (csp.name(), csp.value(inline))),
             cache_control: if hashed && !filled { FOREVER } else { ASK },
             modified: Modified::at(identity.stamp().modified.0).filter(|_| !filled),
-            variants: variants.into(),
+            ready: sorted(variants),
+            made: Arc::default(),
+            wanting,
             mime,
             hashed,
             identity,
@@ -131,9 +140,47 @@ impl Asset {
         &self.identity
     }
 
-    /// The file in content codings, smallest first, each smaller than the file.
+    /// The file in content codings, smallest first, each smaller than the file. There may be more
+    /// later.
     pub fn variants(&self) -> &[Variant] {
-        &self.variants
+        self.made.get().unwrap_or(&self.ready)
+    }
+
+    /// It has variants, or may have some later: caches must tell them apart from the start.
+    pub fn varies(&self) -> bool {
+        self.wanting || !self.ready.is_empty()
+    }
+
+    /// The codings that are still to be made, if any.
+    pub(super) fn missing(&self) -> Vec<Coding> {
+        if !self.wanting || self.made.get().is_some() {
+            return Vec::new();
+        }
+        let has = |coding: &Coding| self.ready.iter().any(|ready| ready.coding == *coding);
+        let codings = Coding::ALL.into_iter();
+        codings.filter(|coding| !has(coding)).collect()
+    }
+
+    /// Takes what was made of it, once.
+    pub(super) fn complete(&self, made: Vec<Variant>) {
+        let all = self.ready.iter().cloned().chain(made).collect();
+        self.made.get_or_init(|| sorted(all));
+    }
+
+    /// Shares what is made of the same file in an earlier release.
+    pub(super) fn share(&mut self, earlier: &Self) {
+        let ready = |asset: &Self| -> Vec<_> {
+            let ready = asset.ready.iter();
+            ready
+                .map(|variant| (variant.coding, *variant.content.digest()))
+                .collect()
+        };
+        if earlier.identity.digest() == self.identity.digest()
+            && earlier.wanting == self.wanting
+            && ready(earlier) == ready(self)
+        {
+            self.made = Arc::clone(&earlier.made);
+        }
     }
 
     pub(super) fn page(&self) -> Option<&Page> {
@@ -143,7 +190,7 @@ impl Asset {
     /// Bytes that it holds in memory.
     pub(super) fn weight(&self) -> u64 {
         let contents = self
-            .variants
+            .variants()
             .iter()
             .map(|variant| &variant.content)
             .chain([&self.identity]);
@@ -166,6 +213,17 @@ impl Modified {
         let value = HeaderValue::try_from(httpdate::fmt_http_date(time)).ok()?;
         Some(Self { time, value })
     }
+}
+
+/// Whether coding it in the background pays: text in memory that is more than a packet.
+fn is_worth_coding(mime: &HeaderValue, identity: &Content) -> bool {
+    const LEAST: u64 = 1 << 10;
+    identity.size() >= LEAST && identity.bytes().is_some() && mime::is_compressible(mime)
+}
+
+fn sorted(mut variants: Vec<Variant>) -> Box<[Variant]> {
+    variants.sort_by_key(|variant| variant.content.size());
+    variants.into()
 }
 
 /// A shared asset: releases hand theirs on.

@@ -28,6 +28,7 @@ const STEP: usize = 64 << 10;
 pub struct Content {
     source: Source,
     size: u64,
+    digest: [u8; 32],
     etag: HeaderValue,
     length: HeaderValue,
     stamp: Stamp,
@@ -96,26 +97,35 @@ impl Content {
                 )
             }
         };
-        Ok(Self {
+        Ok(Self::of(source, &digest, stamp))
+    }
+
+    /// Bytes that were made of a file with this stamp.
+    pub(super) fn made(bytes: Bytes, stamp: Stamp) -> Self {
+        let digest = aws_lc_rs::digest::digest(&SHA256, &bytes);
+        let size = bytes.len() as u64;
+        Self::of(Source::Memory(bytes), &digest, stamp.with_size(size))
+    }
+
+    fn of(source: Source, digest: &Digest, stamp: Stamp) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Self {
             source,
             size: stamp.size,
-            etag: etag(&digest),
+            digest: bytes,
+            etag: etag(digest),
             length: stamp.size.into(),
             stamp,
             filled: false,
-        })
+        }
     }
 
     /// What the same file becomes when values are filled into it.
     pub(super) fn filled(&self, bytes: Bytes) -> Self {
-        let size = bytes.len() as u64;
         Self {
-            etag: etag(&aws_lc_rs::digest::digest(&SHA256, &bytes)),
-            source: Source::Memory(bytes),
-            size,
-            length: size.into(),
-            stamp: self.stamp,
             filled: true,
+            ..Self::made(bytes, self.stamp)
         }
     }
 
@@ -150,6 +160,11 @@ impl Content {
     /// Values were filled in: the name and the date of the file tell nothing of the bytes.
     pub(super) fn is_filled(&self) -> bool {
         self.filled
+    }
+
+    /// SHA-256 of the bytes; of what stands for them when they are too many to hash.
+    pub(super) fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 
     pub(super) fn stamp(&self) -> &Stamp {

@@ -28,6 +28,29 @@ pub(super) fn is_script(mime: &HeaderValue) -> bool {
     mime.as_bytes().starts_with(b"text/javascript")
 }
 
+/// Whether it is text, or as good as text to a compressor.
+pub(super) fn is_compressible(mime: &HeaderValue) -> bool {
+    const OTHERS: [&[u8]; 14] = [
+        b"application/json",
+        b"application/manifest+json",
+        b"application/ld+json",
+        b"application/geo+json",
+        b"application/wasm",
+        b"application/xhtml+xml",
+        b"application/xml",
+        b"application/rss+xml",
+        b"application/atom+xml",
+        b"application/yaml",
+        b"image/svg+xml",
+        b"font/ttf",
+        b"font/otf",
+        b"model/gltf+json",
+    ];
+    let mime = mime.as_bytes();
+    let kind = mime.split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.starts_with(b"text/") || OTHERS.contains(&kind)
+}
+
 fn by_extension(extension: &str) -> Option<&'static str> {
     text(extension)
         .or_else(|| image(extension))

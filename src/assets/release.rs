@@ -2,8 +2,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+
+use tokio::time::Instant;
 
 use crate::{
     assets::{
@@ -40,6 +45,10 @@ pub struct Release {
     missing_chunks: HashSet<String>,
     pub(super) fingerprint: u64,
     pub(super) skipped: Skipped,
+    /// When it was read.
+    pub(super) since: Instant,
+    /// Every variant that can be had is there.
+    coded: AtomicBool,
 }
 
 /// What a path leads to.
@@ -78,7 +87,7 @@ impl Release {
             files.insert(found.name.clone(), content);
         }
         let mut release = Self {
-            entries: entries(&files, options),
+            entries: entries(&files, options, before),
             retired: HashMap::new(),
             folders: HashSet::new(),
             missing: HashSet::new(),
@@ -86,6 +95,8 @@ impl Release {
             fingerprint: walk.fingerprint,
             files,
             skipped,
+            since: Instant::now(),
+            coded: AtomicBool::new(false),
         };
         release.resolve_pages();
         release.resolve_chunks();
@@ -125,6 +136,43 @@ impl Release {
     /// The build has no file.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
+    }
+
+    /// Assets that still want variants, small ones first; those of earlier builds last.
+    pub(super) fn wanting(&self) -> Vec<Shared> {
+        let wanting = |entries: &HashMap<Box<str>, Entry>| {
+            let files = entries.values().filter_map(|entry| match entry {
+                Entry::File(asset) if !asset.missing().is_empty() => Some(Arc::clone(asset)),
+                Entry::File(_) | Entry::Folder => None,
+            });
+            let mut files: Vec<_> = files.collect();
+            files.sort_by_key(|asset| asset.identity().size());
+            files
+        };
+        let mut all = wanting(&self.entries);
+        all.extend(wanting(&self.retired));
+        all
+    }
+
+    /// Bytes that it holds in memory.
+    pub(super) fn weight(&self) -> u64 {
+        let mut seen = HashSet::new();
+        let assets = self.entries.values().chain(self.retired.values());
+        let assets = assets.filter_map(|entry| match entry {
+            Entry::File(asset) => seen.insert(Arc::as_ptr(asset)).then(|| asset.weight()),
+            Entry::Folder => None,
+        });
+        assets.sum()
+    }
+
+    /// Whether there is nothing left to code.
+    pub(super) fn is_coded(&self) -> bool {
+        self.coded.load(Ordering::Relaxed)
+    }
+
+    /// Notes that there is nothing left to code.
+    pub(super) fn set_coded(&self) {
+        self.coded.store(true, Ordering::Relaxed);
     }
 
     /// What shows that `self`, which should replace `before`, is not whole yet.
@@ -257,19 +305,21 @@ fn place(files: &[Found], options: &Options) -> Vec<Place> {
     places
 }
 
-fn entries(files: &HashMap<String, Content>, options: &Options) -> HashMap<Box<str>, Entry> {
+fn entries(
+    files: &HashMap<String, Content>,
+    options: &Options,
+    before: Option<&Release>,
+) -> HashMap<Box<str>, Entry> {
     let mut lookup = Lookup::new(&options.suffixes, files.len());
     let filled = options.environment.fill_all(files);
     for (name, content) in files {
         let content = filled.get(name.as_str()).unwrap_or(content);
         let variants = variants(files, name, content);
-        let asset: Shared = Arc::new(Asset::new(
-            name,
-            content.clone(),
-            variants,
-            options.csp.as_ref(),
-        ));
-        lookup.add(name, &asset);
+        let mut asset = Asset::new(name, content.clone(), variants, options.csp.as_ref());
+        if let Some(earlier) = before.and_then(|before| before.file(name)) {
+            asset.share(earlier);
+        }
+        lookup.add(name, &Arc::new(asset));
     }
     lookup.entries()
 }

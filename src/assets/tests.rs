@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::{content::Source, *};
 use crate::config::headers::Policy;
 
+mod precompress;
 mod refresh;
 mod told;
 

@@ -67,6 +67,11 @@ impl Stamp {
         }
     }
 
+    /// That of bytes which were made of the file.
+    pub(super) fn with_size(self, size: u64) -> Self {
+        Self { size, ..self }
+    }
+
     /// Whether an open file still has the bytes it had. Its change time also moves when it is
     /// unlinked.
     pub(super) fn has_bytes_of(&self, other: &Self) -> bool {

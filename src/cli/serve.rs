@@ -97,7 +97,7 @@ impl Options {
     }
 
     fn write_toml(&self, toml: &mut String) -> std::fmt::Result {
-        writeln!(toml, "[server]\nadmin = false\n")?;
+        writeln!(toml, "[server]\nadmin = false\nstate = false\n")?;
         writeln!(toml, "[log]\naccess = {{ format = \"combined\" }}\n")?;
         for address in self.addresses() {
             writeln!(toml, "[[listener]]\naddress = \"{address}\"\ntls = true\n")?;

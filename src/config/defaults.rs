@@ -22,6 +22,8 @@ pub(crate) const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// Socket.IO pings every 25 s: what is silent for this long is gone.
 pub(crate) const TUNNEL_TIMEOUT: Duration = Duration::from_mins(5);
 
+/// Where the hierarchy of file systems has the state of services, and the image and the unit make a folder.
+pub(crate) const STATE: &str = "/var/lib/portcullis";
 /// None of our own: `/etc/resolv.conf` is what the rest of the machine goes by.
 pub(crate) const DNS: [Located<SocketAddr>; 0] = [];
 

@@ -18,6 +18,9 @@ use crate::config::{
 };
 
 mod dns;
+mod state;
+
+pub use state::State;
 
 /// `[server]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub struct Server {
     pub secret: Option<Secret>,
     /// Servers that SRV names are asked of; none: those of the system.
     pub dns: Vec<Located<SocketAddr>>,
+    /// Where is kept what outlives a restart.
+    pub state: State,
 }
 
 /// `server.admin`.
@@ -68,6 +73,7 @@ pub(crate) static SHAPE: Shape = Shape {
         "secret",
         "secret_file",
         "dns",
+        "state",
     ],
     reserved: &[],
 };
@@ -95,6 +101,7 @@ impl Default for Server {
             tunnel_timeout: defaults::TUNNEL_TIMEOUT,
             secret: None,
             dns: defaults::DNS.to_vec(),
+            state: State::Default,
         }
     }
 }
@@ -135,6 +142,7 @@ impl Server {
             tunnel_timeout: table.take_within("tunnel_timeout", default.tunnel_timeout, &long),
             secret: read_secret(table),
             dns: dns::read(table),
+            state: state::read(table),
         };
         table.finish();
         server

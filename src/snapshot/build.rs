@@ -10,7 +10,6 @@ use std::{
 use tokio::runtime::Handle;
 
 use crate::{
-    assets::{Options, Store, environment::Environment},
     config::{
         Config,
         diagnostic::Diagnostic,
@@ -28,6 +27,7 @@ use crate::{
     snapshot::{
         Leaf, Route, Running, Snapshot, backend_tls,
         certificates::{self, SiteCertificates},
+        stores,
     },
     tls::{self, Tickets, resolver::CertTable},
     upstream::{
@@ -224,19 +224,22 @@ impl Shared {
         old: Option<&Snapshot>,
     ) -> Result<Vec<Route>, Vec<Diagnostic>> {
         let mut stores = old.map(Snapshot::stores).unwrap_or_default();
+        let state = config.server.state.folder();
         let mut routes = Vec::new();
         let mut faults = Vec::new();
         for (site, site_config) in config.sites.iter().enumerate() {
             let name = site_name(site_config);
             for route in &site_config.routes {
                 let leaf = match &route.handler {
-                    Handler::Files(files) => match store(files, site_config, &mut stores) {
-                        Ok(store) => Leaf::Files(store),
-                        Err(fault) => {
-                            faults.push(fault);
-                            continue;
+                    Handler::Files(files) => {
+                        match stores::open(files, site_config, state.clone(), &mut stores) {
+                            Ok(store) => Leaf::Files(store),
+                            Err(fault) => {
+                                faults.push(fault);
+                                continue;
+                            }
                         }
-                    },
+                    }
                     Handler::Proxy(proxy) => match upstreams.get(&proxy.upstream.name) {
                         Some(running) => Leaf::Proxy(running.upstream.clone()),
                         // Its own fault was reported.
@@ -305,37 +308,6 @@ fn router(config: &Config) -> Router<usize> {
             .map(|(route, index)| (route.path.clone(), index));
         (site.hosts.as_slice(), routes.collect())
     }))
-}
-
-/// The folder at `root`: one that is open already, also under another policy, or a fresh one.
-fn store(
-    files: &route::Files,
-    site: &Site,
-    stores: &mut Vec<Arc<Store>>,
-) -> Result<Arc<Store>, Diagnostic> {
-    let options = Options {
-        environment: Environment::new(files.env.clone()),
-        suffixes: files.suffixes.clone(),
-        csp: site.headers.csp.clone(),
-        ..Options::default()
-    };
-    let root = &files.root;
-    let same_root = stores.iter().filter(|store| store.root() == root.value);
-    if let Some(known) = same_root.clone().find(|store| *store.options() == options) {
-        return Ok(known.clone());
-    }
-    let opened = match same_root.clone().next() {
-        Some(known) => known.with_options(options),
-        None => Store::open(&root.value, options),
-    };
-    let store = opened.map_err(|error| {
-        let cause = std::error::Error::source(&error)
-            .map(|cause| format!(": {cause}"))
-            .unwrap_or_default();
-        Diagnostic::error(format!("{error}{cause}")).at(root.span.clone())
-    })?;
-    stores.push(store.clone());
-    Ok(store)
 }
 
 /// The limiter of a route, with its counts where the same limit stood at the same place before.

@@ -1,9 +1,15 @@
 //! A single-page application as it is built: pages, assets, and what is neither.
 
+use std::{
+    collections::BTreeSet,
+    os::unix::fs::DirEntryExt as _,
+    path::{Path, PathBuf},
+};
+
 use http::Version;
 
 use crate::harness::{
-    HOST, Proxy,
+    HOST, Proxy, eventually,
     raw::status_of,
     setup::{SPA, Setup, folder_with_spa},
 };
@@ -166,6 +172,50 @@ async fn without_a_fallback_a_miss_is_404() {
     let request = proxy.request("GET", "/deep/link");
     let reply = request.header("accept", "text/html").send().await;
     assert_eq!(reply.status, 404);
+}
+
+#[tokio::test]
+async fn an_asset_is_compressed_in_the_background_and_not_again_after_a_restart() {
+    let dir = folder_with_spa();
+    let script = "export const answer = 42;\n".repeat(200);
+    std::fs::write(dir.path().join("www/app.js"), &script).unwrap();
+    let proxy = Setup::new().route("/", SPA).start_in(dir).await;
+    let coded = async |proxy: &Proxy, coding: &str| {
+        let request = proxy.request("GET", "/app.js");
+        let reply = request.header("accept-encoding", coding).send().await;
+        assert_eq!(reply.header("vary"), "accept-encoding");
+        let is_coded = reply.headers.contains_key("content-encoding");
+        is_coded.then(|| (reply.header("etag").to_owned(), reply.body.to_vec()))
+    };
+    let mut first = Vec::new();
+    for coding in ["br", "zstd", "gzip"] {
+        first.push(eventually(coding, async || coded(&proxy, coding).await).await);
+    }
+    let before = kept(proxy.dir());
+    assert_eq!(before.len(), 3, "one entry for each coding");
+    let proxy = proxy.restart().await;
+    for (coding, first) in ["br", "zstd", "gzip"].into_iter().zip(first) {
+        let again = eventually(coding, async || coded(&proxy, coding).await).await;
+        assert_eq!(again, first, "{coding}");
+    }
+    assert_eq!(kept(proxy.dir()), before, "nothing was written");
+}
+
+/// Name and inode of each file that outlives a restart.
+fn kept(dir: &Path) -> BTreeSet<(PathBuf, u64)> {
+    let mut folders = vec![dir.join("state")];
+    let mut kept = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                kept.insert((entry.path(), entry.ino()));
+            }
+        }
+    }
+    kept
 }
 
 #[tokio::test]

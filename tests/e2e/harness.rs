@@ -36,6 +36,7 @@ pub(crate) mod nest;
 pub(crate) mod node;
 pub(crate) mod peer;
 pub(crate) mod pki;
+mod process;
 pub(crate) mod raw;
 pub(crate) mod scripted;
 pub(crate) mod setup;
@@ -204,21 +205,6 @@ impl Proxy {
     /// The head of the answer to a GET; its body streams.
     pub(crate) async fn get_open(&self, path: &str) -> Response<Incoming> {
         self.request("GET", path).open().await
-    }
-
-    /// Memory of the process, in MiB.
-    pub(crate) fn resident_mib(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS"))
-            .unwrap();
-        line.split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse::<usize>()
-            .unwrap()
-            / 1024
     }
 
     /// An HTTP/1.1 connection over TLS.

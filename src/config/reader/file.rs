@@ -1,6 +1,11 @@
 //! Files that the configuration names: resolved against its folder, and there.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Access, access};
 
 use super::{Read, Value, quoted};
 
@@ -9,6 +14,9 @@ pub(crate) struct ReadableFile(pub(crate) PathBuf);
 
 /// A folder that exists.
 pub(crate) struct Folder(pub(crate) PathBuf);
+
+/// A folder that exists and can be written to.
+pub(crate) struct WritableFolder(pub(crate) PathBuf);
 
 /// A file that may not exist yet, in a folder that does.
 pub(crate) struct WritableFile(pub(crate) PathBuf);
@@ -45,6 +53,19 @@ impl Read for Folder {
     }
 }
 
+impl Read for WritableFolder {
+    fn read(value: &Value<'_>) -> Option<Self> {
+        let Folder(path) = Folder::read(value)?;
+        if is_writable(&path) {
+            return Some(Self(path));
+        }
+        value.reject(
+            format!("cannot write to {}", quoted(&path.display().to_string())),
+            "let the user that runs portcullis write to it, or name another folder",
+        )
+    }
+}
+
 impl Read for WritableFile {
     fn read(value: &Value<'_>) -> Option<Self> {
         let path = resolve(value)?;
@@ -58,6 +79,11 @@ impl Read for WritableFile {
             Err(error) => missing(value, &folder.display().to_string(), &error),
         }
     }
+}
+
+/// Whether files can be made in the folder at `path`. Nothing is tried.
+pub(crate) fn is_writable(path: &Path) -> bool {
+    path.is_dir() && access(path, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
 fn resolve(value: &Value<'_>) -> Option<PathBuf> {

@@ -135,7 +135,7 @@ fn common_headers(asset: &Asset, content: &Content) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(ETAG, content.etag().clone());
     headers.insert(CACHE_CONTROL, asset.cache_control().clone());
-    if !asset.variants().is_empty() {
+    if asset.varies() {
         headers.insert(VARY, ACCEPT_ENCODING.into());
     }
     if let Some((name, policy)) = asset.csp() {

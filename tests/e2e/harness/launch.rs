@@ -17,9 +17,13 @@ pub(super) fn command(dir: &Path) -> Command {
     } else {
         Command::new(BINARY)
     };
+    // What would be kept in /var/lib is kept in the folder, too.
+    let state = dir.join("state");
+    fs::create_dir_all(&state).unwrap();
     let variables = fs::read_to_string(dir.join("environment")).unwrap_or_default();
     command
         .current_dir(dir)
+        .env("STATE_DIRECTORY", state)
         .envs(variables.lines().filter_map(|line| line.split_once('=')));
     command
 }
