@@ -19,6 +19,8 @@ use crate::{
     router::{Found, Router},
 };
 
+mod compress;
+
 /// Says what a `method` request for `url` meets under the configuration at `path`.
 pub fn explain(path: &Path, method: &str, url: &str) -> Exit {
     let config = match Config::load(path) {
@@ -177,6 +179,7 @@ impl Question {
             )?,
         }
         writeln!(text, "body limit  {} bytes, more is 413", route.body_limit)?;
+        compress::write(text, route)?;
         match &route.handler {
             Handler::Files(files) => {
                 let root = files.root.value.display();

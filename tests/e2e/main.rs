@@ -22,6 +22,7 @@ mod headers;
 mod seed;
 
 mod bodies;
+mod compression;
 mod forwarding;
 mod proxy;
 mod refusals;
