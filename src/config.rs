@@ -21,6 +21,7 @@ use crate::config::{
     upstream::RawUpstream,
 };
 
+pub mod compress;
 pub(crate) mod defaults;
 pub mod diagnostic;
 pub mod headers;

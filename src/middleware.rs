@@ -10,6 +10,7 @@ use crate::{
     middleware::{
         body_limit::BodyLimit,
         client_address::ClientAddress,
+        compression::Compression,
         error_response::ErrorResponse,
         observe::{Observe, Observers},
         rate_limit::RateLimit,
@@ -20,6 +21,7 @@ use crate::{
 
 pub mod body_limit;
 pub mod client_address;
+pub mod compression;
 pub mod error_response;
 pub mod observe;
 pub mod rate_limit;
@@ -39,11 +41,14 @@ pub struct Settings {
     pub rate_limit: Option<Rc<rate_limit::Policy>>,
     /// `route.body_limit` in bytes.
     pub body_limit: u64,
+    /// `route.compress`.
+    pub compression: Option<Rc<compression::Policy>>,
 }
 
 /// A handler in its layers. It cannot fail: every error has become a response.
-pub type Stack<H> =
-    RequestId<ClientAddress<Observe<SecurityHeaders<RateLimit<ErrorResponse<BodyLimit<H>>>>>>>;
+pub type Stack<H> = RequestId<
+    ClientAddress<Observe<SecurityHeaders<RateLimit<ErrorResponse<BodyLimit<Compression<H>>>>>>>,
+>;
 
 /// Puts the layers around `handler`, outermost first.
 ///
@@ -67,8 +72,13 @@ pub fn stack<H>(settings: Settings, handler: H) -> Stack<H> {
                         settings.rate_limit,
                         // Above all that fail: from here on inwards errors are errors, outside there are only responses.
                         ErrorResponse::new(
-                            // Last before the handler: whatever reads the body reads it bounded.
-                            BodyLimit::new(settings.body_limit, handler),
+                            // Above the handlers: whatever reads the body reads it bounded.
+                            BodyLimit::new(
+                                settings.body_limit,
+                                // Last before the handler, so that all above count and log the bytes that are sent.
+                                // Errors are answered above it: they are small, and hold no secret worth guessing.
+                                Compression::new(settings.compression, handler),
+                            ),
                         ),
                     ),
                 ),

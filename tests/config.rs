@@ -218,6 +218,7 @@ fn the_reference_says_the_defaults_of_the_code() {
     ));
     let routes = &reference.sites[0].routes;
     assert_eq!(routes[0].body_limit, minimal.sites[0].routes[0].body_limit);
+    assert_eq!(routes[0].compress, minimal.sites[0].routes[0].compress);
     assert_eq!(routes[0].rate_limit, plain.sites[0].routes[0].rate_limit);
     assert_eq!(routes[2].handler, plain.sites[0].routes[1].handler);
     assert_eq!(routes[3].handler, plain.sites[0].routes[0].handler);

@@ -18,6 +18,7 @@ use crate::{
     router::{Found, Router},
 };
 
+mod compress;
 mod files;
 mod headers;
 
@@ -179,6 +180,7 @@ impl Question {
             )?,
         }
         writeln!(text, "body limit  {} bytes, more is 413", route.body_limit)?;
+        compress::write(text, route)?;
         match &route.handler {
             Handler::Files(files) => {
                 files::explain(text, files)?;

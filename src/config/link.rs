@@ -117,6 +117,7 @@ fn link_route(route: RawRoute, upstreams: &BTreeMap<String, Arc<Upstream>>) -> O
         handler,
         rate_limit: route.rate_limit,
         body_limit: route.body_limit,
+        compress: route.compress,
     })
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
 use crate::config::{
+    compress::Compress,
     defaults,
     diagnostic::Diagnostic,
     headers::Csp,
@@ -34,6 +35,8 @@ pub struct Route {
     pub rate_limit: Option<RateLimit>,
     /// Largest request body in bytes; above it the answer is 413.
     pub body_limit: u64,
+    /// How responses are compressed on their way; `None`: they are not.
+    pub compress: Option<Arc<Compress>>,
 }
 
 /// `route.path`.
@@ -123,6 +126,7 @@ impl Route {
             }),
             rate_limit: Some(defaults::REPORT_LIMIT),
             body_limit: defaults::REPORT_BODY_LIMIT,
+            compress: None,
         }
     }
 }
@@ -138,8 +142,9 @@ pub(crate) static SHAPE: Shape = Shape {
         "respond",
         "rate_limit",
         "body_limit",
+        "compress",
     ],
-    reserved: &["cache", "compress", "cors_errors"],
+    reserved: &["cache", "cors_errors"],
 };
 
 const HANDLERS: [&str; 4] = ["files", "proxy", "redirect", "respond"];
@@ -154,6 +159,8 @@ pub(crate) struct RawRoute {
     pub(crate) rate_limit: Option<RateLimit>,
     /// Largest request body.
     pub(crate) body_limit: u64,
+    /// How responses are compressed.
+    pub(crate) compress: Option<Arc<Compress>>,
 }
 
 /// A handler before its upstream is looked up.
@@ -174,9 +181,11 @@ impl RawRoute {
     pub(crate) fn read(table: &Table<'_>) -> Self {
         let rate_limit = table.child("rate_limit", &limit::SHAPE);
         let body_limit = table.take_or("body_limit", Size(defaults::BODY_LIMIT));
+        let handler = read_handler(table);
         let route = Self {
             path: table.require("path", "\"/\""),
-            handler: read_handler(table),
+            compress: read_compress(table, handler.as_ref()),
+            handler,
             rate_limit: rate_limit.and_then(|table| RateLimit::read(&table)),
             body_limit: body_limit.0,
         };
@@ -217,6 +226,23 @@ fn read_handler(table: &Table<'_>) -> Option<RawHandler> {
         handler::read_respond(table),
     ];
     handlers.iter_mut().find_map(Option::take)
+}
+
+/// Files have their codings ready-made, and a redirect has no body.
+fn read_compress(table: &Table<'_>, handler: Option<&RawHandler>) -> Option<Arc<Compress>> {
+    match handler {
+        Some(RawHandler::Done(Handler::Files(_))) => {
+            let why =
+                "a route with `files` does not compress: files are, before they are asked for";
+            Compress::reject(table, why);
+            None
+        }
+        Some(RawHandler::Done(Handler::Redirect(_))) => {
+            Compress::reject(table, "a redirect has nothing to compress");
+            None
+        }
+        _ => Compress::read(table),
+    }
 }
 
 impl PathPattern {

@@ -1,7 +1,8 @@
 //! Every table of the file, so that a key in the wrong one can be sent home.
 
 use crate::config::{
-    headers, limit, listener, log, reader::table::Shape, route, server, site, tls, upstream,
+    compress, headers, limit, listener, log, reader::table::Shape, route, server, site, tls,
+    upstream,
 };
 
 /// The top of the file.
@@ -18,7 +19,7 @@ pub(crate) static ROOT: Shape = Shape {
     ],
 };
 
-static TABLES: [&Shape; 29] = [
+static TABLES: [&Shape; 30] = [
     &ROOT,
     &server::SHAPE,
     &server::ADMIN,
@@ -48,6 +49,7 @@ static TABLES: [&Shape; 29] = [
     &route::REDIRECT,
     &route::RESPOND,
     &limit::SHAPE,
+    &compress::SHAPE,
 ];
 
 /// Names of the tables that `key` belongs in.

@@ -71,6 +71,9 @@ pub enum BodyError {
     /// The backend's side failed.
     #[error("the backend's connection failed")]
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It could not be compressed.
+    #[error("the body could not be compressed")]
+    Coding(#[source] std::io::Error),
     /// Reading a file failed.
     #[error("a file could not be read")]
     File(#[source] std::io::Error),

@@ -88,6 +88,7 @@ fn settings(limited: Option<u32>) -> Settings {
         headers: Rc::new(security_headers::Fields::new(&headers)),
         rate_limit,
         body_limit: 4,
+        compression: None,
     }
 }
 

@@ -20,7 +20,13 @@ use crate::{
         respond::{Refuse, Respond},
     },
     message::{Call, error::ErrorKind, forwarded::TrustedProxies},
-    middleware::{self, Settings, Stack, observe::Observers, rate_limit, security_headers::Fields},
+    middleware::{
+        self, Settings, Stack,
+        compression::{self, encoder::Encoders},
+        observe::Observers,
+        rate_limit,
+        security_headers::Fields,
+    },
     observe::metrics::{csp::Disposition, route::RouteMetrics},
     snapshot::{Leaf, Route, Snapshot, Target, build::site_name},
 };
@@ -38,6 +44,7 @@ pub struct Services {
     trusted: Rc<TrustedProxies>,
     /// By site; the last is for what no site has.
     headers: Vec<Rc<Fields>>,
+    encoders: Rc<Encoders>,
     routes: Vec<OnceCell<RefCell<Stack<Handler>>>>,
 }
 
@@ -52,6 +59,7 @@ impl Services {
             headers: headers
                 .map(|headers| Rc::new(Fields::new(headers)))
                 .collect(),
+            encoders: Rc::default(),
             routes: std::iter::repeat_with(OnceCell::new)
                 .take(snapshot.routes.len())
                 .collect(),
@@ -119,16 +127,20 @@ impl Services {
             headers: self.headers[site].clone(),
             rate_limit: None,
             body_limit: UNREAD,
+            compression: None,
         }
     }
 
     fn build(&self, index: usize) -> Stack<Handler> {
         let route = &self.snapshot.routes[index];
+        let compress = route.config.compress.clone();
         let limit = route.config.rate_limit.as_ref().zip(route.limiter.as_ref());
         let settings = Settings {
             rate_limit: limit
                 .map(|(limit, limiter)| Rc::new(rate_limit::Policy::new(limit, limiter.clone()))),
             body_limit: route.config.body_limit,
+            compression: compress
+                .map(|config| Rc::new(compression::Policy::new(config, self.encoders.clone()))),
             ..self.settings(route.site, route.metrics.clone())
         };
         middleware::stack(settings, self.handler(route))

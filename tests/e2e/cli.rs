@@ -183,7 +183,7 @@ async fn check_takes_nothing_reserved() {
         good()
             .route(
                 "/x",
-                "respond = { status = 200, body = \"x\" }\ncompress = true",
+                "respond = { status = 200, body = \"x\" }\ncors_errors = true",
             )
             .toml(),
     ] {
@@ -282,6 +282,7 @@ async fn explain_says_what_a_request_meets() {
         "app",
         "120 requests",
         "body limit",
+        "compress    zstd, br, gzip from 1024 bytes",
         "GET /users",
         "nosniff",
         "weight 3",

@@ -28,6 +28,7 @@ mod seed;
 mod trees;
 
 mod bodies;
+mod compression;
 mod forwarding;
 mod proxy;
 mod refusals;
