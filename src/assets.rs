@@ -16,10 +16,13 @@ use tokio::time::Instant;
 
 use crate::config::headers::Csp;
 
+mod archive;
 pub mod asset;
 mod cache;
 pub mod content;
+mod disk;
 mod hashed;
+pub mod history;
 mod html;
 mod mime;
 mod page;
@@ -27,7 +30,14 @@ mod precompress;
 pub mod release;
 mod walk;
 
-use self::{cache::Cache, precompress::Surroundings, release::Release, walk::walk};
+use self::{
+    archive::Archive,
+    cache::Cache,
+    history::{History, Keep},
+    precompress::Surroundings,
+    release::{Earlier, Release},
+    walk::walk,
+};
 
 /// Tries to read a folder that is being written to.
 const ATTEMPTS: usize = 5;
@@ -38,6 +48,7 @@ pub struct Store {
     options: Options,
     release: ArcSwap<Release>,
     cache: Option<Cache>,
+    archive: Option<Archive>,
     /// A change that was seen and may not be complete.
     pending: Mutex<Option<Pending>>,
 }
@@ -51,6 +62,8 @@ pub struct Options {
     pub in_memory: u64,
     /// Bytes in memory in all.
     pub memory: u64,
+    /// Earlier builds whose hashed files stay reachable.
+    pub keep: Keep,
     /// Bytes in memory for files of earlier builds.
     pub retired: u64,
     /// Files and folders that there may be.
@@ -126,6 +139,10 @@ impl Default for Options {
             csp: None,
             in_memory: 1 << 20,
             memory: 256 << 20,
+            keep: Keep {
+                builds: 3,
+                age: Duration::from_hours(7 * 24),
+            },
             retired: 64 << 20,
             files: 100_000,
             settle: Duration::from_secs(1),
@@ -196,6 +213,7 @@ impl Store {
             current: &self.release,
             options: &self.options,
             cache: self.cache.as_ref(),
+            archive: self.archive.as_ref(),
             stop,
         });
     }
@@ -206,6 +224,7 @@ impl Store {
         let fingerprint = found.fingerprint;
         if fingerprint == before.fingerprint {
             *pending = None;
+            self.forget_expired(&before);
             return Ok(Changed::No);
         }
         let seen = match pending {
@@ -222,7 +241,14 @@ impl Store {
         if seen.since.elapsed() < self.options.settle {
             return Ok(Changed::Settling);
         }
-        let release = Release::read(found, &self.options, Some(&before))?;
+        let history = before.history.clone();
+        let archive = self.archive.as_ref();
+        let earlier = Earlier {
+            release: Some(&before),
+            history,
+            archive,
+        };
+        let release = Release::read(found, &self.options, earlier)?;
         if let Some(missing) = release.lacks(&before) {
             seen.lacks = Some(missing.clone());
             return Ok(Changed::Incomplete(missing));
@@ -238,14 +264,36 @@ impl Store {
         Ok(Changed::Published(count))
     }
 
+    /// Lets go of earlier builds whose time is over.
+    fn forget_expired(&self, release: &Release) {
+        if let Some(next) = release.without_expired(&self.options, self.archive.as_ref()) {
+            let (root, kept) = (self.root.display(), next.earlier_builds());
+            tracing::info!(%root, kept, "files of an earlier build are no longer kept");
+            self.release.store(Arc::new(next));
+        }
+    }
+
     fn open_after(
         before: Option<&Release>,
         root: &Path,
         options: Options,
     ) -> Result<Arc<Self>, AssetError> {
+        let state = options.state.as_ref();
+        let archive = state.map(|state| Archive::new(state, root));
+        let history = match (before, &archive) {
+            (Some(before), _) => before.history.clone(),
+            (None, Some(archive)) => archive.load(),
+            (None, None) => History::default(),
+        };
+        let earlier = || Earlier {
+            release: before,
+            history: history.clone(),
+            archive: archive.as_ref(),
+        };
         let mut attempt = 1;
         let release = loop {
-            match walk(root, options.files).and_then(|found| Release::read(found, &options, before))
+            match walk(root, options.files)
+                .and_then(|found| Release::read(found, &options, earlier()))
             {
                 Err(error) if error.is_passing(root) && attempt < ATTEMPTS => attempt += 1,
                 read => break read?,
@@ -254,6 +302,7 @@ impl Store {
         warn_of_skipped(root, &release);
         Ok(Arc::new(Self {
             root: root.to_owned(),
+            archive,
             cache: options.state.as_ref().map(|state| Cache::new(state, root)),
             options,
             release: ArcSwap::from_pointee(release),

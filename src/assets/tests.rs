@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::{content::Source, *};
 use crate::config::headers::Policy;
 
+mod archive;
 mod precompress;
 mod refresh;
 

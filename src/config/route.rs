@@ -18,8 +18,11 @@ use crate::config::{
 };
 
 mod handler;
+mod releases;
 
 pub(crate) use handler::{FILES, PROXY, REDIRECT, RESPOND};
+pub use releases::Releases;
+pub(crate) use releases::SHAPE as RELEASES;
 
 /// `[[site.route]]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +66,8 @@ pub struct Files {
     pub root: Located<PathBuf>,
     /// File in the root that answers navigations to paths nobody has; `None`: 404.
     pub fallback: Option<String>,
+    /// What stays of earlier builds.
+    pub releases: Releases,
 }
 
 /// `route.proxy`.

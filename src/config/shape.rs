@@ -18,7 +18,7 @@ pub(crate) static ROOT: Shape = Shape {
     ],
 };
 
-static TABLES: [&Shape; 29] = [
+static TABLES: [&Shape; 30] = [
     &ROOT,
     &server::SHAPE,
     &server::ADMIN,
@@ -44,6 +44,7 @@ static TABLES: [&Shape; 29] = [
     &headers::csp::SHAPE,
     &route::SHAPE,
     &route::FILES,
+    &route::RELEASES,
     &route::PROXY,
     &route::REDIRECT,
     &route::RESPOND,

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::SystemTime}
 use tokio::runtime::Handle;
 
 use crate::{
-    assets::{Options, Store},
+    assets::{Options, Store, history::Keep},
     config::{
         Config,
         diagnostic::Diagnostic,
-        route::{Handler, PathPattern},
+        route::{Files, Handler, PathPattern},
         site::Site,
         value::Located,
     },
@@ -216,7 +216,7 @@ impl Shared {
                 let leaf = match &route.handler {
                     Handler::Files(files) => match store(
                         &files.root,
-                        options(site_config, state.clone()),
+                        options(site_config, files, state.clone()),
                         &mut stores,
                     ) {
                         Ok(store) => Leaf::Files(store),
@@ -293,11 +293,18 @@ fn router(config: &Config) -> Router<usize> {
     }))
 }
 
-/// How the folders of a site are read.
-fn options(site: &Site, state: Option<PathBuf>) -> Options {
+/// How a folder of a site is read.
+fn options(site: &Site, files: &Files, state: Option<PathBuf>) -> Options {
+    let releases = files.releases;
     Options {
         csp: site.headers.csp.clone(),
         state,
+        keep: Keep {
+            builds: releases.keep,
+            age: releases.age,
+        },
+        retired: releases.memory,
+        disk: releases.disk,
         ..Options::default()
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use super::{Files, Handler, RawHandler, Redirect, Respond};
+use super::{Files, Handler, RELEASES, RawHandler, Redirect, Releases, Respond};
 use crate::config::{
     defaults,
     reader::{
@@ -20,8 +20,8 @@ use crate::config::{
 /// `route.files`.
 pub(crate) static FILES: Shape = Shape {
     name: "site.route.files",
-    keys: &["root", "fallback"],
-    reserved: &["env", "releases"],
+    keys: &["root", "fallback", "releases"],
+    reserved: &["env"],
 };
 
 /// `route.proxy`.
@@ -49,6 +49,7 @@ pub(super) fn read_files(table: &Table<'_>) -> Option<RawHandler> {
     let table = table.child("files", &FILES)?;
     let root: Option<Located<Folder>> = table.require("root", "\"/var/www/client\"");
     let fallback: Option<Located<RelativeFile>> = table.take("fallback");
+    let releases = table.child("releases", &RELEASES);
     table.finish();
     let root = root?.map(|folder| folder.0);
     if let Some(fallback) = &fallback
@@ -63,6 +64,7 @@ pub(super) fn read_files(table: &Table<'_>) -> Option<RawHandler> {
     Some(RawHandler::Done(Handler::Files(Files {
         root,
         fallback: fallback.map(|fallback| fallback.value.0),
+        releases: releases.map_or_else(Releases::default, |table| Releases::read(&table)),
     })))
 }
 

@@ -71,6 +71,7 @@ fn files(dir: &TempDir, prefix: &str, fallback: Option<&str>) -> Files {
     let config = route::Files {
         root,
         fallback: fallback.map(str::to_owned),
+        releases: route::Releases::default(),
     };
     Files::new(store, &config, &PathPattern::Prefix(prefix.to_owned()))
 }
