@@ -39,7 +39,7 @@ LABEL org.opencontainers.image.title="Portcullis" \
       org.opencontainers.image.description="A TLS-terminating edge for a NestJS backend and a single-page application" \
       org.opencontainers.image.licenses="MIT"
 
-# The folder of what outlives a restart: compressed files, and the authority of `{ dev = true }`.
+# The folder of what outlives a restart: compressed files and earlier builds of the client, and the authority of `{ dev = true }`.
 VOLUME /var/lib/portcullis
 ENV PORTCULLIS_CONFIG=/etc/portcullis/portcullis.toml \
     PORTCULLIS_DEV_DIR=/var/lib/portcullis/dev

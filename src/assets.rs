@@ -5,7 +5,7 @@
 //! for memory are read while they are sent.
 
 use std::{
-    fmt, io,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
@@ -14,27 +14,37 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use tokio::time::Instant;
 
-use crate::config::{defaults, headers::Csp};
-
 mod advice;
+mod archive;
 pub mod asset;
 mod cache;
 mod chunk;
 pub mod content;
+mod disk;
 pub mod environment;
+mod error;
 mod hashed;
+pub mod history;
 mod html;
 mod links;
 mod lookup;
 mod mime;
+mod options;
 mod page;
 mod precompress;
 pub mod release;
 pub mod template;
 mod walk;
 
+pub use self::{error::AssetError, options::Options};
+
 use self::{
-    cache::Cache, environment::Environment, precompress::Surroundings, release::Release, walk::walk,
+    archive::Archive,
+    cache::Cache,
+    history::History,
+    precompress::Surroundings,
+    release::{Earlier, Release},
+    walk::walk,
 };
 
 /// Tries to read a folder that is being written to.
@@ -50,36 +60,9 @@ pub struct Store {
     options: Options,
     release: ArcSwap<Release>,
     cache: Option<Cache>,
+    archive: Option<Archive>,
     /// A change that was seen and may not be complete.
     pending: Mutex<Option<Pending>>,
-}
-
-/// How a folder is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// What pages and scripts are told.
-    pub environment: Environment,
-    /// What is appended to a path, in the order in which files are looked for.
-    pub suffixes: Vec<String>,
-    /// Policy to which the hashes of inline scripts and styles are added.
-    pub csp: Option<Csp>,
-    /// Largest file that is kept in memory, in bytes. A larger page gets no hashes.
-    pub in_memory: u64,
-    /// Bytes in memory in all.
-    pub memory: u64,
-    /// Bytes in memory for files of earlier builds.
-    pub retired: u64,
-    /// Files and folders that there may be.
-    pub files: usize,
-    /// How long a change must have been the last before it is read.
-    pub settle: Duration,
-    /// How long after it was read a release is compressed: a start, or a deploy, has better things
-    /// to do.
-    pub rest: Duration,
-    /// Folder that keeps what was made across restarts.
-    pub state: Option<PathBuf>,
-    /// Bytes that may be kept there.
-    pub disk: u64,
 }
 
 /// What [`Store::refresh`] found.
@@ -95,39 +78,6 @@ pub enum Changed {
     Published(usize),
 }
 
-/// Why a folder could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum AssetError {
-    /// A file or folder could not be read.
-    #[error("cannot read {path:?}")]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// More files than are taken.
-    #[error("{path:?} holds more than {limit} files; point root at the built files alone")]
-    TooMany {
-        /// The root.
-        path: PathBuf,
-        /// The bound.
-        limit: usize,
-    },
-    /// Folders too deep within each other.
-    #[error("{path:?} lies more than {limit} folders deep")]
-    TooDeep {
-        /// The folder.
-        path: PathBuf,
-        /// The bound.
-        limit: usize,
-    },
-    /// A file changed while it was read.
-    #[error("{0:?} changes while it is read; start again when the copy is complete")]
-    Changing(PathBuf),
-}
-
 #[derive(Debug)]
 struct Pending {
     fingerprint: u64,
@@ -141,24 +91,6 @@ struct Pending {
 struct Lack {
     name: String,
     until: Option<Instant>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            environment: Environment::default(),
-            suffixes: defaults::SUFFIXES.map(str::to_owned).into(),
-            csp: None,
-            in_memory: 1 << 20,
-            memory: 256 << 20,
-            retired: 64 << 20,
-            files: 100_000,
-            settle: Duration::from_secs(1),
-            rest: Duration::from_secs(2),
-            state: None,
-            disk: 512 << 20,
-        }
-    }
 }
 
 impl Store {
@@ -221,6 +153,7 @@ impl Store {
             current: &self.release,
             options: &self.options,
             cache: self.cache.as_ref(),
+            archive: self.archive.as_ref(),
             stop,
         });
     }
@@ -231,6 +164,7 @@ impl Store {
         let fingerprint = found.fingerprint;
         if fingerprint == before.fingerprint {
             *pending = None;
+            self.forget_expired(&before);
             return Ok(Changed::No);
         }
         let seen = match pending {
@@ -250,7 +184,14 @@ impl Store {
         if seen.since.elapsed() < self.options.settle {
             return Ok(Changed::Settling);
         }
-        let release = Release::read(found, &self.options, Some(&before))?;
+        let history = before.history.clone();
+        let archive = self.archive.as_ref();
+        let earlier = Earlier {
+            release: Some(&before),
+            history,
+            archive,
+        };
+        let release = Release::read(found, &self.options, earlier)?;
         if let Some(lack) = lack(&release, &before, seen.since) {
             let name = lack.name.clone();
             seen.lacks = Some(lack);
@@ -261,6 +202,10 @@ impl Store {
             return Ok(Changed::Settling);
         }
         *pending = None;
+        if let Some(missing) = release.lacks_chunk(&before) {
+            let root = self.root.display();
+            tracing::warn!(%root, missing, "a script of the new build names a file that is not there");
+        }
         warn_of_skipped(&self.root, &release);
         advice::give(&self.root, &release, self.options.csp.as_ref());
         let count = release.len();
@@ -268,14 +213,36 @@ impl Store {
         Ok(Changed::Published(count))
     }
 
+    /// Lets go of earlier builds whose time is over.
+    fn forget_expired(&self, release: &Release) {
+        if let Some(next) = release.without_expired(&self.options, self.archive.as_ref()) {
+            let (root, kept) = (self.root.display(), next.earlier_builds());
+            tracing::info!(%root, kept, "files of an earlier build are no longer kept");
+            self.release.store(Arc::new(next));
+        }
+    }
+
     fn open_after(
         before: Option<&Release>,
         root: &Path,
         options: Options,
     ) -> Result<Arc<Self>, AssetError> {
+        let state = options.state.as_ref();
+        let archive = state.map(|state| Archive::new(state, root));
+        let history = match (before, &archive) {
+            (Some(before), _) => before.history.clone(),
+            (None, Some(archive)) => archive.load(),
+            (None, None) => History::default(),
+        };
+        let earlier = || Earlier {
+            release: before,
+            history: history.clone(),
+            archive: archive.as_ref(),
+        };
         let mut attempt = 1;
         let release = loop {
-            match walk(root, options.files).and_then(|found| Release::read(found, &options, before))
+            match walk(root, options.files)
+                .and_then(|found| Release::read(found, &options, earlier()))
             {
                 Err(error) if error.is_passing(root) && attempt < ATTEMPTS => attempt += 1,
                 read => break read?,
@@ -285,6 +252,7 @@ impl Store {
         advice::give(root, &release, options.csp.as_ref());
         Ok(Arc::new(Self {
             root: root.to_owned(),
+            archive,
             cache: options.state.as_ref().map(|state| Cache::new(state, root)),
             options,
             release: ArcSwap::from_pointee(release),
@@ -298,31 +266,6 @@ impl fmt::Debug for Store {
         f.debug_struct("Store")
             .field("root", &self.root)
             .finish_non_exhaustive()
-    }
-}
-
-impl AssetError {
-    fn read(path: &Path, source: io::Error) -> Self {
-        Self::Read {
-            path: path.to_owned(),
-            source,
-        }
-    }
-
-    fn is_forbidden(&self) -> bool {
-        match self {
-            Self::Read { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
-            _ => false,
-        }
-    }
-
-    /// A copy in progress explains it.
-    fn is_passing(&self, root: &Path) -> bool {
-        match self {
-            Self::Changing(_) => true,
-            Self::Read { path, source } => path != root && source.kind() == io::ErrorKind::NotFound,
-            Self::TooMany { .. } | Self::TooDeep { .. } => false,
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use portcullis::config::{
     Config,
     diagnostic::{Color, Report, Severity},
     headers::Inline,
-    route::{Handler, PathPattern},
+    route::{Handler, PathPattern, Releases},
     tls::Certificate,
     upstream::{Backend, BackendAddress, Sticky, Upstream},
 };
@@ -222,6 +222,10 @@ fn the_reference_says_the_defaults_of_the_code() {
     assert_eq!(routes[0].rate_limit, plain.sites[0].routes[0].rate_limit);
     assert_eq!(routes[2].handler, plain.sites[0].routes[1].handler);
     assert_eq!(routes[3].handler, plain.sites[0].routes[0].handler);
+    let Handler::Files(files) = &routes[4].handler else {
+        panic!("it is the client");
+    };
+    assert_eq!(files.releases, Releases::default());
     let (Handler::Proxy(written), Handler::Proxy(default)) =
         (&routes[0].handler, &minimal.sites[0].routes[0].handler)
     else {

@@ -19,7 +19,7 @@ use crate::assets::{
 };
 
 /// Above this, hashing would hold up a start for longer than it is worth.
-const HASHED_WHOLE: u64 = 256 << 20;
+pub(super) const HASHED_WHOLE: u64 = 256 << 20;
 /// Step of hashing.
 const STEP: usize = 64 << 10;
 

@@ -17,6 +17,7 @@ use brotli::enc::BrotliEncoderParams;
 use crate::{
     assets::{
         Options,
+        archive::Archive,
         asset::{Asset, Variant},
         cache::Cache,
         content::Content,
@@ -35,12 +36,21 @@ pub(super) struct Surroundings<'a> {
     pub(super) current: &'a ArcSwap<Release>,
     pub(super) options: &'a Options,
     pub(super) cache: Option<&'a Cache>,
+    pub(super) archive: Option<&'a Archive>,
     pub(super) stop: &'a AtomicBool,
 }
 
-/// Completes the assets of a release: from the cache at once, the others when it has rested.
+/// What of the disk is for files of earlier builds, in quarters; the rest is for coded ones.
+const ARCHIVED: u64 = 3;
+
+/// Completes the assets of a release: from the cache at once, the others when it has rested. Its
+/// hashed files are kept before, so that they outlive it.
 pub(super) fn complete(around: &Surroundings<'_>) {
     let options = around.options;
+    let archived = options.disk / 4 * ARCHIVED;
+    if let Some(archive) = around.archive {
+        around.release.save(archive, archived);
+    }
     let bound = options.memory.saturating_add(options.retired);
     let mut left = bound.saturating_sub(around.release.weight());
     for asset in around.release.wanting() {
@@ -61,7 +71,7 @@ pub(super) fn complete(around: &Surroundings<'_>) {
     }
     around.release.set_coded();
     if let Some(cache) = around.cache {
-        cache.tidy(options.disk);
+        cache.tidy(options.disk - archived);
     }
 }
 

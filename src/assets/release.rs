@@ -13,22 +13,27 @@ use tokio::time::Instant;
 use crate::{
     assets::{
         AssetError, Options,
+        archive::Archive,
         asset::{Asset, Shared, Variant},
         chunk,
         content::{Content, Place},
+        hashed::is_hashed,
+        history::History,
         lookup::Lookup,
         walk::{Found, Skipped, Walk},
     },
     message::coding::Coding,
 };
 
+mod earlier;
+
+use self::earlier::{hashed, now};
+
 /// File that answers for its folder.
 const INDEX: &str = "index.html";
 /// Files that are kept open, so that they outlive their removal. Descriptors are scarce where the
 /// limit is 1024.
 const MAX_HELD: usize = 64;
-/// Files of earlier builds that are kept.
-const MAX_RETIRED: usize = 20_000;
 
 /// A build.
 #[derive(Debug)]
@@ -36,7 +41,9 @@ pub struct Release {
     entries: HashMap<Box<str>, Entry>,
     /// Hashed files of earlier builds: open pages still ask for them.
     retired: HashMap<Box<str>, Entry>,
-    files: HashMap<String, Content>,
+    files: Arc<HashMap<String, Content>>,
+    /// Which builds were before.
+    pub(super) history: History,
     /// Where its pages find their scripts, as they write it.
     folders: HashSet<String>,
     /// Hashed files that its pages name and that are not there.
@@ -51,6 +58,15 @@ pub struct Release {
     coded: AtomicBool,
 }
 
+/// What a release has from those before it.
+#[derive(Debug)]
+pub(super) struct Earlier<'a> {
+    /// The one that it replaces.
+    pub(super) release: Option<&'a Release>,
+    pub(super) history: History,
+    pub(super) archive: Option<&'a Archive>,
+}
+
 /// What a path leads to.
 #[derive(Debug, Clone)]
 pub enum Entry {
@@ -61,12 +77,14 @@ pub enum Entry {
 }
 
 impl Release {
-    /// Reads what was found. Files that `before` has unchanged are taken from there. Blocks.
+    /// Reads what was found. Files that the release before has unchanged are taken from there.
+    /// Blocks.
     pub(super) fn read(
         walk: Walk,
         options: &Options,
-        before: Option<&Self>,
+        mut earlier: Earlier<'_>,
     ) -> Result<Self, AssetError> {
+        let before = earlier.release;
         let places = place(&walk.files, options);
         let mut files = HashMap::with_capacity(walk.files.len());
         let mut skipped = walk.skipped;
@@ -86,23 +104,24 @@ impl Release {
             };
             files.insert(found.name.clone(), content);
         }
+        earlier.history.follow(hashed(&files), now());
+        earlier.history.expire(options.keep, now());
         let mut release = Self {
+            history: earlier.history,
             entries: entries(&files, options, before),
             retired: HashMap::new(),
             folders: HashSet::new(),
             missing: HashSet::new(),
             missing_chunks: HashSet::new(),
             fingerprint: walk.fingerprint,
-            files,
+            files: Arc::new(files),
             skipped,
             since: Instant::now(),
             coded: AtomicBool::new(false),
         };
         release.resolve_pages();
         release.resolve_chunks();
-        if let Some(before) = before {
-            release.retire(before, options.retired);
-        }
+        release.retire(before, earlier.archive, options);
         Ok(release)
     }
 
@@ -205,7 +224,7 @@ impl Release {
             for reference in page.iter().flat_map(|page| &page.references) {
                 if self.has(reference) {
                     folders.insert(folder(reference).to_owned());
-                } else if super::hashed::is_hashed(reference) {
+                } else if is_hashed(reference) {
                     missing.insert(reference.clone());
                 }
             }
@@ -251,31 +270,6 @@ impl Release {
             match path.split_once('/') {
                 Some((_, rest)) => path = rest,
                 None => return false,
-            }
-        }
-    }
-
-    /// Keeps the hashed files of `before` that are gone, its own first, within `memory` bytes.
-    fn retire(&mut self, before: &Self, memory: u64) {
-        let mut left = memory;
-        let mut held = MAX_HELD;
-        for (name, entry) in before.entries.iter().chain(&before.retired) {
-            let Entry::File(asset) = entry else { continue };
-            let gone = !self.entries.contains_key(name) && !self.retired.contains_key(name);
-            if !gone || !asset.is_hashed() || self.retired.len() >= MAX_RETIRED {
-                continue;
-            }
-            let stays = match asset.identity().place() {
-                Place::Memory => true,
-                Place::Held if held > 0 => {
-                    held -= 1;
-                    true
-                }
-                Place::Held | Place::Disk => false,
-            };
-            if let Some(rest) = left.checked_sub(asset.weight()).filter(|_| stays) {
-                left = rest;
-                self.retired.insert(name.clone(), entry.clone());
             }
         }
     }

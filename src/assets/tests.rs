@@ -11,8 +11,9 @@ use http::HeaderValue;
 use tempfile::TempDir;
 
 use super::{content::Source, *};
-use crate::config::headers::Policy;
+use crate::config::headers::{Csp, Policy};
 
+mod archive;
 mod precompress;
 mod refresh;
 mod told;

@@ -118,6 +118,15 @@ pub(crate) const REFERRER_POLICY: &str = "strict-origin-when-cross-origin";
 /// `0`: the old filter of browsers was itself a hole.
 pub(crate) const XSS_PROTECTION: &str = "0";
 
+/// A day of deploys for a page that is still open; rarely does it ask for more than its own.
+pub(crate) const RELEASES_KEEP: usize = 3;
+/// A tab that is open for longer has been asleep, and loads anew when it wakes.
+pub(crate) const RELEASES_AGE: Duration = Duration::from_hours(7 * 24);
+/// Several builds of a large client; what is beyond is sent from disk.
+pub(crate) const RELEASES_MEMORY: u64 = 64 << 20;
+/// Three builds of a client with fonts and films, and their compressed files.
+pub(crate) const RELEASES_DISK: u64 = 512 << 20;
+
 /// Nest's own limit for JSON is of this order; uploads say theirs.
 pub(crate) const BODY_LIMIT: u64 = 1 << 20;
 /// What comes as text, by whatever name. Not what is compressed already: images, video, `woff2`, archives.

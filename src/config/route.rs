@@ -21,8 +21,11 @@ use crate::config::{
 
 mod files;
 mod handler;
+mod releases;
 
 pub(crate) use handler::{FILES, PROXY, REDIRECT, RESPOND};
+pub use releases::Releases;
+pub(crate) use releases::SHAPE as RELEASES;
 
 /// `[[site.route]]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +81,8 @@ pub struct Files {
     pub source_maps: bool,
     /// Send `Link` headers for what a page loads first.
     pub preload: bool,
+    /// What stays of earlier builds.
+    pub releases: Releases,
 }
 
 /// `route.proxy`.

@@ -19,7 +19,7 @@ pub(crate) static ROOT: Shape = Shape {
     ],
 };
 
-static TABLES: [&Shape; 30] = [
+static TABLES: [&Shape; 31] = [
     &ROOT,
     &server::SHAPE,
     &server::ADMIN,
@@ -45,6 +45,7 @@ static TABLES: [&Shape; 30] = [
     &headers::csp::SHAPE,
     &route::SHAPE,
     &route::FILES,
+    &route::RELEASES,
     &route::PROXY,
     &route::REDIRECT,
     &route::RESPOND,

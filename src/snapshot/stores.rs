@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use crate::{
-    assets::{Options, Store, environment::Environment},
+    assets::{Options, Store, environment::Environment, history::Keep},
     config::{diagnostic::Diagnostic, route::Files, site::Site},
 };
 
@@ -35,11 +35,18 @@ pub(super) fn open(
 }
 
 fn options(files: &Files, site: &Site, state: Option<PathBuf>) -> Options {
+    let releases = files.releases;
     Options {
         environment: Environment::new(files.env.clone()),
         suffixes: files.suffixes.clone(),
         csp: site.headers.csp.clone(),
         state,
+        keep: Keep {
+            builds: releases.keep,
+            age: releases.age,
+        },
+        retired: releases.memory,
+        disk: releases.disk,
         ..Options::default()
     }
 }

@@ -179,6 +179,7 @@ fn leaves_a_release_that_was_replaced() {
         current: &store.release,
         options: &store.options,
         cache: None,
+        archive: None,
         stop: &AtomicBool::new(false),
     });
     assert!(old.file("a.js").unwrap().variants().is_empty());
@@ -254,7 +255,7 @@ fn keeps_no_more_on_disk_than_it_may() {
     let one = sizes.max().unwrap();
     write(&dir, "a.js", &script().replace('7', "8"));
     let tight = Options {
-        disk: one,
+        disk: 4 * one,
         ..options(Some(&state))
     };
     let store = Store::open(dir.path(), tight).unwrap();

@@ -1,6 +1,7 @@
 //! Files that are changed by the environment, and paths that lead to them.
 
 use super::*;
+use crate::assets::environment::Environment;
 
 fn told(dir: &TempDir, values: &[(&str, &str)]) -> Options {
     assert!(dir.path().exists());

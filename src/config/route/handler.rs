@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use super::{Files, Handler, RawHandler, Redirect, Respond, files};
+use super::{Files, Handler, RELEASES, RawHandler, Redirect, Releases, Respond, files};
 use crate::config::{
     defaults,
     reader::{
@@ -20,8 +20,16 @@ use crate::config::{
 /// `route.files`.
 pub(crate) static FILES: Shape = Shape {
     name: "site.route.files",
-    keys: &["root", "fallback", "try", "env", "source_maps", "preload"],
-    reserved: &["releases"],
+    keys: &[
+        "root",
+        "fallback",
+        "try",
+        "env",
+        "source_maps",
+        "preload",
+        "releases",
+    ],
+    reserved: &[],
 };
 
 /// `route.proxy`.
@@ -53,6 +61,7 @@ pub(super) fn read_files(table: &Table<'_>) -> Option<RawHandler> {
     let env = files::read_env(&table);
     let source_maps = table.take_or("source_maps", defaults::SOURCE_MAPS);
     let preload = table.take_or("preload", defaults::PRELOAD);
+    let releases = table.child("releases", &RELEASES);
     table.finish();
     let root = root?.map(|folder| folder.0);
     if let Some(fallback) = &fallback
@@ -71,6 +80,7 @@ pub(super) fn read_files(table: &Table<'_>) -> Option<RawHandler> {
         env,
         source_maps,
         preload,
+        releases: releases.map_or_else(Releases::default, |table| Releases::read(&table)),
     })))
 }
 

@@ -1,0 +1,126 @@
+//! What a release has of those before it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, atomic::AtomicBool},
+    time::SystemTime,
+};
+
+use super::{Entry, MAX_HELD, Release};
+use crate::assets::{
+    Options,
+    archive::Archive,
+    asset::Asset,
+    content::{Content, Place},
+    disk,
+    hashed::is_hashed,
+    history::Kept,
+    walk::Skipped,
+};
+
+/// Files of earlier builds that are kept.
+const MAX_RETIRED: usize = 20_000;
+
+impl Release {
+    /// The same build without what has been replaced for too long; `None` when there is no such.
+    pub(in crate::assets) fn without_expired(
+        &self,
+        options: &Options,
+        archive: Option<&Archive>,
+    ) -> Option<Self> {
+        if !self.history.is_due(options.keep, now()) {
+            return None;
+        }
+        let mut history = self.history.clone();
+        history.expire(options.keep, now());
+        let mut next = Self {
+            entries: self.entries.clone(),
+            retired: HashMap::new(),
+            files: Arc::clone(&self.files),
+            history,
+            folders: self.folders.clone(),
+            missing: self.missing.clone(),
+            missing_chunks: self.missing_chunks.clone(),
+            fingerprint: self.fingerprint,
+            skipped: Skipped::default(),
+            since: self.since,
+            coded: AtomicBool::new(false),
+        };
+        next.retire(Some(self), archive, options);
+        Some(next)
+    }
+
+    /// Keeps its hashed files, and the list of earlier builds, on disk. Blocks.
+    pub(in crate::assets) fn save(&self, archive: &Archive, bound: u64) {
+        archive.save(&self.history, &self.files, bound);
+    }
+
+    /// Earlier builds of which something is still there.
+    pub(in crate::assets) fn earlier_builds(&self) -> usize {
+        self.history.builds()
+    }
+
+    /// Keeps the hashed files that went with earlier builds reachable, the newest first: in memory
+    /// while they fit, then on disk.
+    pub(super) fn retire(
+        &mut self,
+        before: Option<&Self>,
+        archive: Option<&Archive>,
+        options: &Options,
+    ) {
+        let mut left = options.retired;
+        let mut held = MAX_HELD;
+        for (name, kept) in self.history.gone() {
+            let is_there = self.entries.contains_key(&**name) || self.retired.contains_key(&**name);
+            if is_there || self.retired.len() >= MAX_RETIRED {
+                continue;
+            }
+            let known = before.and_then(|before| match before.find(name)? {
+                Entry::File(asset) if disk::hex(asset.identity().digest()) == kept.hash => {
+                    Some(asset)
+                }
+                Entry::File(_) | Entry::Folder => None,
+            });
+            let weight = known.map_or(kept.size, |asset| asset.weight());
+            let fits = weight <= left && kept.size <= options.in_memory;
+            let place = if fits { Place::Memory } else { Place::Disk };
+            let known_here = known.filter(|asset| fits && asset.identity().place() == place);
+            let archived = || {
+                let content = archive?.open(name, kept, place)?;
+                let csp = options.csp.as_ref();
+                Some(Arc::new(Asset::new(name, content, Vec::new(), csp)))
+            };
+            let open = known.filter(|asset| asset.identity().place() == Place::Held);
+            let mut asset = known_here.cloned().or_else(archived);
+            if asset.is_none() && held > 0 {
+                asset = open.cloned();
+                held -= usize::from(asset.is_some());
+            }
+            if let Some(asset) = asset {
+                left = left.saturating_sub(asset.weight());
+                self.retired
+                    .insert(name.as_str().into(), Entry::File(asset));
+            }
+        }
+    }
+}
+
+/// What outlives a build: files whose names never come again with other content.
+pub(super) fn hashed(files: &HashMap<String, Content>) -> BTreeMap<String, Kept> {
+    let hashed = files.iter().filter(|(name, _)| is_hashed(name));
+    hashed
+        .map(|(name, content)| {
+            let kept = Kept {
+                hash: disk::hex(content.digest()),
+                size: content.size(),
+            };
+            (name.clone(), kept)
+        })
+        .collect()
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
