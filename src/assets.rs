@@ -20,6 +20,7 @@ pub mod asset;
 mod cache;
 mod chunk;
 pub mod content;
+mod delta;
 mod disk;
 pub mod environment;
 mod error;

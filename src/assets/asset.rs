@@ -8,9 +8,16 @@ use std::{
 use http::{HeaderName, HeaderValue};
 
 use crate::{
-    assets::{content::Content, hashed::is_hashed, links, mime, page::Page, template::Template},
-    config::headers::{Csp, Inline},
-    message::coding::Coding,
+    assets::{
+        Options,
+        content::Content,
+        hashed::{is_hashed, pattern},
+        links, mime,
+        page::Page,
+        template::Template,
+    },
+    config::headers::Inline,
+    message::coding::{Coding, DictionaryCoding},
 };
 
 /// How long a browser keeps what can never change.
@@ -35,6 +42,10 @@ pub struct Asset {
     made: Arc<OnceLock<Box<[Variant]>>>,
     /// Variants are made in the background.
     wanting: bool,
+    /// `Use-As-Dictionary`, where the next build may be sent as the difference from this one.
+    dictionary: Option<HeaderValue>,
+    /// Smallest first.
+    deltas: OnceLock<Box<[Delta]>>,
     page: Option<Page>,
     links: Option<HeaderValue>,
     template: Option<Template>,
@@ -45,6 +56,17 @@ pub struct Asset {
 pub struct Variant {
     /// How it is coded.
     pub coding: Coding,
+    /// The coded bytes, with their own validator.
+    pub content: Content,
+}
+
+/// The file as its difference from an earlier one (RFC 9842).
+#[derive(Debug)]
+pub struct Delta {
+    /// `Available-Dictionary` of a client that has the earlier one.
+    pub available: HeaderValue,
+    /// How it is coded.
+    pub coding: DictionaryCoding,
     /// The coded bytes, with their own validator.
     pub content: Content,
 }
@@ -64,8 +86,9 @@ impl Asset {
         name: &str,
         identity: Content,
         mut variants: Vec<Variant>,
-        csp: Option<&Csp>,
+        options: &Options,
     ) -> Self {
+        let csp = options.csp.as_ref();
         let mime = mime::of(name);
         let hashed = is_hashed(name);
         // Another value of a variable gives other bytes under the same name and date.
@@ -82,6 +105,9 @@ impl Asset {
         let wanting = template.is_none()
             && variants.len() < Coding::ALL.len()
             && is_worth_coding(&mime, &identity);
+        let is_code = identity.bytes().is_some() && mime::is_compressible(&mime);
+        let dictionary = (hashed && is_code && !filled).then(|| dictionary(name));
+        let dictionary = dictionary.flatten();
         Self {
             csp: csp
                 .zip(inline)
@@ -91,6 +117,8 @@ impl Asset {
             ready: sorted(variants),
             made: Arc::default(),
             wanting,
+            dictionary: dictionary.filter(|_| options.dictionaries),
+            deltas: OnceLock::new(),
             mime,
             hashed,
             identity,
@@ -151,6 +179,27 @@ impl Asset {
         self.wanting || !self.ready.is_empty()
     }
 
+    /// `Use-As-Dictionary` (RFC 9842 section 2.1).
+    pub fn dictionary(&self) -> Option<&HeaderValue> {
+        self.dictionary.as_ref()
+    }
+
+    /// The file as its difference from earlier ones, smallest first. There may be more later.
+    pub fn deltas(&self) -> &[Delta] {
+        self.deltas.get().map_or(&[], |deltas| deltas)
+    }
+
+    /// It may have differences, and nobody looked for any so far.
+    pub(super) fn lacks_deltas(&self) -> bool {
+        self.dictionary.is_some() && self.deltas.get().is_none()
+    }
+
+    /// Takes the differences that were made, once.
+    pub(super) fn set_deltas(&self, mut deltas: Vec<Delta>) {
+        deltas.sort_by_key(|delta| delta.content.size());
+        self.deltas.get_or_init(|| deltas.into());
+    }
+
     /// The codings that are still to be made, if any.
     pub(super) fn missing(&self) -> Vec<Coding> {
         if !self.wanting || self.made.get().is_some() {
@@ -193,6 +242,7 @@ impl Asset {
             .variants()
             .iter()
             .map(|variant| &variant.content)
+            .chain(self.deltas().iter().map(|delta| &delta.content))
             .chain([&self.identity]);
         contents
             .filter_map(Content::bytes)
@@ -219,6 +269,17 @@ impl Modified {
 fn is_worth_coding(mime: &HeaderValue, identity: &Content) -> bool {
     const LEAST: u64 = 1 << 10;
     identity.size() >= LEAST && identity.bytes().is_some() && mime::is_compressible(mime)
+}
+
+/// The name, with a star for what another build has instead; relative to the folder, since nobody here knows the path of
+/// the route. `None` where a sign of it would mean something else in a pattern.
+fn dictionary(name: &str) -> Option<HeaderValue> {
+    let pattern = pattern(name)?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.*".contains(&byte);
+    let is_plain = pattern.bytes().all(is_plain);
+    HeaderValue::try_from(format!("match=\"{pattern}\""))
+        .ok()
+        .filter(|_| is_plain)
 }
 
 fn sorted(mut variants: Vec<Variant>) -> Box<[Variant]> {

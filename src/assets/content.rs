@@ -32,8 +32,8 @@ pub struct Content {
     etag: HeaderValue,
     length: HeaderValue,
     stamp: Stamp,
-    /// Not the bytes of the file, but made of them.
-    filled: bool,
+    /// Digest of the file's own bytes, where values were filled into them.
+    filled: Option<[u8; 32]>,
 }
 
 /// Where the bytes are.
@@ -117,14 +117,14 @@ impl Content {
             etag: etag(digest),
             length: stamp.size.into(),
             stamp,
-            filled: false,
+            filled: None,
         }
     }
 
     /// What the same file becomes when values are filled into it.
     pub(super) fn filled(&self, bytes: Bytes) -> Self {
         Self {
-            filled: true,
+            filled: Some(self.digest),
             ..Self::made(bytes, self.stamp)
         }
     }
@@ -159,7 +159,12 @@ impl Content {
 
     /// Values were filled in: the name and the date of the file tell nothing of the bytes.
     pub(super) fn is_filled(&self) -> bool {
-        self.filled
+        self.filled.is_some()
+    }
+
+    /// SHA-256 of the bytes that the file has, whatever was filled into them.
+    pub(super) fn origin(&self) -> &[u8; 32] {
+        self.filled.as_ref().unwrap_or(&self.digest)
     }
 
     /// SHA-256 of the bytes; of what stands for them when they are too many to hash.

@@ -36,29 +36,39 @@ impl Environment {
             return filled;
         }
         for (name, content) in files {
-            let mime = mime::of(name);
-            let (is_html, is_script) = (mime::is_html(&mime), mime::is_script(&mime));
-            let Some(bytes) = content.bytes() else {
-                if is_html || is_script {
-                    tracing::warn!(file = %name, "files.env is not told to a file that is too large for memory");
-                }
-                continue;
-            };
-            let changed = if is_html {
-                self.page(bytes)
-            } else if is_script {
-                self.replace(bytes, escape_script)
-            } else {
-                Cow::Borrowed(&bytes[..])
-            };
-            if let Cow::Owned(changed) = changed {
-                filled.insert(name.as_str(), content.filled(Bytes::from(changed)));
+            if let Some(changed) = self.fill(name, content) {
+                filled.insert(name.as_str(), changed);
             }
         }
         if !filled.is_empty() {
             warn_of_integrity(files, &filled);
         }
         filled
+    }
+
+    /// A file with its values; `None` when it is sent as it is.
+    pub(super) fn fill(&self, name: &str, content: &Content) -> Option<Content> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mime = mime::of(name);
+        let (is_html, is_script) = (mime::is_html(&mime), mime::is_script(&mime));
+        if !is_html && !is_script {
+            return None;
+        }
+        let Some(bytes) = content.bytes() else {
+            tracing::warn!(file = %name, "files.env is not told to a file that is too large for memory");
+            return None;
+        };
+        let changed = if is_html {
+            self.page(bytes)
+        } else {
+            self.replace(bytes, escape_script)
+        };
+        match changed {
+            Cow::Owned(changed) => Some(content.filled(Bytes::from(changed))),
+            Cow::Borrowed(_) => None,
+        }
     }
 
     /// A page with its script and its values.

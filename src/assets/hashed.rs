@@ -5,25 +5,46 @@
 //! `main.3f2a1b9c.chunk.js` (webpack, Parcel), `main-QX4LZ2PA.js` (esbuild, Angular),
 //! `_app/immutable/` (SvelteKit).
 
+use std::ops::Range;
+
 /// Length of the base64url or base32 hashes of Rollup and esbuild.
 const SHORT: usize = 8;
 
 /// Whether the file at this relative path may be kept forever.
 pub(super) fn is_hashed(path: &str) -> bool {
-    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
-    let Some((stems, extension)) = file.rsplit_once('.') else {
-        return false;
-    };
-    if is_entry(file) {
-        return false;
+    let (folder, file) = split(path);
+    !is_entry(file)
+        && (hash(file).is_some()
+            || file.contains('.') && folder.split('/').any(|name| name == "immutable"))
+}
+
+/// The name of a file with `*` for its hash: what is alike from one build to the next. `None` where nothing else tells
+/// the file, or the name has none.
+pub(super) fn pattern(path: &str) -> Option<String> {
+    let (_, file) = split(path);
+    let hash = hash(file).filter(|hash| hash.start > 0 && !is_entry(file))?;
+    Some(format!("{}*{}", &file[..hash.start], &file[hash.end..]))
+}
+
+/// Folder and name.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+/// Where the hash in the name of a file is.
+fn hash(file: &str) -> Option<Range<usize>> {
+    let (stems, extension) = file.rsplit_once('.')?;
+    if extension.is_empty() {
+        return None;
     }
     let code = file.split('.').any(|part| CODE.contains(&part));
-    folder.split('/').any(|name| name == "immutable")
-        || !extension.is_empty()
-            && stems
-                .split('.')
-                .enumerate()
-                .any(|(place, stem)| has_hash(stem, Context { place, code }))
+    let mut end = 0;
+    stems.split('.').enumerate().find_map(|(place, stem)| {
+        let start = end;
+        end = start + stem.len() + 1;
+        let hash = hash_start(stem, Context { place, code })?;
+        Some(start + hash..start + stem.len())
+    })
 }
 
 /// Extensions that only bundlers give letter-only hashes to; an image is named by people.
@@ -49,28 +70,25 @@ struct Context {
     code: bool,
 }
 
-fn has_hash(stem: &str, context: Context) -> bool {
+/// Where the hash starts that a part of a file name ends with.
+fn hash_start(stem: &str, context: Context) -> Option<usize> {
     if context.place > 0 && is_hash(stem, context.code) {
-        return true;
+        return Some(0);
     }
     let hex = stem.rsplit(['-', '_']).next().unwrap_or(stem);
     // A name that is nothing but digits may be a date with a letter, so it must be longer.
     if is_hex_hash(hex) && !is_uuid(stem) && (hex.len() < stem.len() || hex.len() >= 2 * SHORT) {
-        return true;
+        return Some(stem.len() - hex.len());
     }
-    let Some((head, tail)) = stem
-        .len()
-        .checked_sub(SHORT)
-        .and_then(|at| stem.split_at_checked(at))
-    else {
-        return false;
-    };
-    match head.chars().last() {
+    let at = stem.len().checked_sub(SHORT)?;
+    let (head, tail) = stem.split_at_checked(at)?;
+    let is_hash = match head.chars().last() {
         Some('-') => is_hash(tail, context.code),
         Some(_) => false,
         // The whole name, as Nuxt writes it.
         None => context.code && has_every_class(tail) && is_hash(tail, true),
-    }
+    };
+    is_hash.then_some(at)
 }
 
 fn is_hash(token: &str, code: bool) -> bool {
@@ -267,6 +285,22 @@ mod tests {
     }
 
     #[test]
+    fn tells_what_a_name_has_in_common_with_that_of_the_next_build() {
+        for (path, expected) in [
+            ("assets/index-DiwrgTda.js", Some("index-*.js")),
+            ("assets/vendor-C-8dK2lm.js", Some("vendor-*.js")),
+            ("static/js/main.3f2a1b9c.chunk.js", Some("main.*.chunk.js")),
+            ("workbox-1d305bb8.js", Some("workbox-*.js")),
+            ("_nuxt/B7Dx3kd1.js", None),
+            ("_app/immutable/entry/start.js", None),
+            ("sw-3f2a1b9c.js", None),
+            ("main.js", None),
+        ] {
+            assert_eq!(pattern(path).as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
     fn never_keeps_what_a_browser_must_find_anew() {
         for path in [
             "index-DiwrgTda.html",
@@ -302,7 +336,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn never_panics(path in "\\PC{0,40}") {
-            is_hashed(&path);
+            proptest::prop_assert!(pattern(&path).is_none() || is_hashed(&path));
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Options {
     pub keep: Keep,
     /// Bytes in memory for files of earlier builds.
     pub retired: u64,
+    /// Send the next build of a file as the difference from this one.
+    pub dictionaries: bool,
     /// Files and folders that there may be.
     pub files: usize,
     /// How long a change must have been the last before it is read.
@@ -50,6 +52,7 @@ impl Default for Options {
                 age: Duration::from_hours(7 * 24),
             },
             retired: 64 << 20,
+            dictionaries: defaults::DICTIONARIES,
             files: 100_000,
             settle: Duration::from_secs(1),
             rest: Duration::from_secs(2),

@@ -21,6 +21,7 @@ use crate::{
         asset::{Asset, Variant},
         cache::Cache,
         content::Content,
+        delta,
         release::Release,
     },
     message::coding::Coding,
@@ -62,12 +63,18 @@ pub(super) fn complete(around: &Surroundings<'_>) {
         return;
     }
     for asset in around.release.wanting() {
-        let is_current = Arc::ptr_eq(around.release, &around.current.load());
-        if !is_current || around.stop.load(Ordering::Relaxed) {
+        if around.is_over() {
             return;
         }
         let made = make(&asset, around.cache);
         take(&asset, made, &mut left);
+    }
+    for (name, asset) in around.release.without_deltas() {
+        if around.is_over() {
+            return;
+        }
+        let deltas = delta::all(asset, &around.release.earlier_than(name), around.cache);
+        asset.set_deltas(within(deltas, |delta| &delta.content, &mut left));
     }
     around.release.set_coded();
     if let Some(cache) = around.cache {
@@ -75,16 +82,28 @@ pub(super) fn complete(around: &Surroundings<'_>) {
     }
 }
 
+impl Surroundings<'_> {
+    /// There is a newer release, or nobody wants anything any more.
+    fn is_over(&self) -> bool {
+        !Arc::ptr_eq(self.release, &self.current.load()) || self.stop.load(Ordering::Relaxed)
+    }
+}
+
 /// Adds what fits into the memory that is left.
-fn take(asset: &Asset, mut made: Vec<Variant>, left: &mut u64) {
-    made.retain(|variant| match left.checked_sub(variant.content.size()) {
+fn take(asset: &Asset, made: Vec<Variant>, left: &mut u64) {
+    asset.complete(within(made, |variant| &variant.content, left));
+}
+
+/// Those that fit into the memory that is left.
+fn within<T>(mut made: Vec<T>, content: fn(&T) -> &Content, left: &mut u64) -> Vec<T> {
+    made.retain(|it| match left.checked_sub(content(it).size()) {
         Some(rest) => {
             *left = rest;
             true
         }
         None => false,
     });
-    asset.complete(made);
+    made
 }
 
 /// What the cache has, if it has every coding that is missing.

@@ -17,6 +17,7 @@ use crate::{
         asset::{Asset, Shared, Variant},
         chunk,
         content::{Content, Place},
+        environment::Environment,
         hashed::is_hashed,
         history::History,
         lookup::Lookup,
@@ -44,6 +45,8 @@ pub struct Release {
     files: Arc<HashMap<String, Content>>,
     /// Which builds were before.
     pub(super) history: History,
+    /// What its pages and scripts were told.
+    environment: Environment,
     /// Where its pages find their scripts, as they write it.
     folders: HashSet<String>,
     /// Hashed files that its pages name and that are not there.
@@ -115,6 +118,7 @@ impl Release {
             missing_chunks: HashSet::new(),
             fingerprint: walk.fingerprint,
             files: Arc::new(files),
+            environment: options.environment.clone(),
             skipped,
             since: Instant::now(),
             coded: AtomicBool::new(false),
@@ -171,6 +175,17 @@ impl Release {
         let mut all = wanting(&self.entries);
         all.extend(wanting(&self.retired));
         all
+    }
+
+    /// Assets that may be coded as a difference from earlier builds, with their names, and are not so far.
+    pub(super) fn without_deltas(&self) -> Vec<(&str, &Shared)> {
+        let files = self.entries.iter().filter_map(|(name, entry)| match entry {
+            Entry::File(asset) if asset.lacks_deltas() => Some((&**name, asset)),
+            Entry::File(_) | Entry::Folder => None,
+        });
+        let mut files: Vec<_> = files.collect();
+        files.sort_by_key(|(_, asset)| asset.identity().size());
+        files
     }
 
     /// Bytes that it holds in memory.
@@ -309,7 +324,7 @@ fn entries(
     for (name, content) in files {
         let content = filled.get(name.as_str()).unwrap_or(content);
         let variants = variants(files, name, content);
-        let mut asset = Asset::new(name, content.clone(), variants, options.csp.as_ref());
+        let mut asset = Asset::new(name, content.clone(), variants, options);
         if let Some(earlier) = before.and_then(|before| before.file(name)) {
             asset.share(earlier);
         }

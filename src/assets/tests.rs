@@ -14,6 +14,7 @@ use super::{content::Source, *};
 use crate::config::headers::{Csp, Policy};
 
 mod archive;
+mod deltas;
 mod precompress;
 mod refresh;
 mod told;

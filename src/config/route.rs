@@ -81,6 +81,8 @@ pub struct Files {
     pub source_maps: bool,
     /// Send `Link` headers for what a page loads first.
     pub preload: bool,
+    /// Send a file as its difference from an earlier build of it.
+    pub dictionaries: bool,
     /// What stays of earlier builds.
     pub releases: Releases,
 }

@@ -30,10 +30,37 @@ impl Coding {
     }
 }
 
+/// A content coding for whoever has an earlier file (RFC 9842).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum DictionaryCoding {
+    Brotli,
+    Zstd,
+}
+
+impl DictionaryCoding {
+    /// All of them, the one that is smaller as a rule first.
+    pub const ALL: [Self; 2] = [Self::Brotli, Self::Zstd];
+
+    /// Name in `Accept-Encoding` and `Content-Encoding`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Brotli => "dcb",
+            Self::Zstd => "dcz",
+        }
+    }
+
+    /// `Content-Encoding`.
+    pub fn value(self) -> HeaderValue {
+        HeaderValue::from_static(self.as_str())
+    }
+}
+
 /// What a client takes: weights in thousandths, `None` is unsaid (RFC 9110 section 12.5.3).
 #[derive(Debug, Default)]
 pub struct Weights {
     codings: [Option<u16>; Coding::ALL.len()],
+    dictionary_codings: [Option<u16>; DictionaryCoding::ALL.len()],
     /// Of no coding at all.
     pub identity: Option<u16>,
     any: Option<u16>,
@@ -62,10 +89,19 @@ impl Weights {
         self.codings[coding as usize].or(self.any).unwrap_or(0)
     }
 
+    /// The weight of a coding with a dictionary, which a star does not stand for: older clients know none.
+    pub fn of_dictionary(&self, coding: DictionaryCoding) -> u16 {
+        self.dictionary_codings[coding as usize].unwrap_or(0)
+    }
+
     fn slot(&mut self, name: &[u8]) -> Option<&mut Option<u16>> {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         if let Some(coding) = Coding::ALL.into_iter().find(|coding| is(coding.as_str())) {
             return Some(&mut self.codings[coding as usize]);
+        }
+        let mut with_dictionary = DictionaryCoding::ALL.into_iter();
+        if let Some(coding) = with_dictionary.find(|coding| is(coding.as_str())) {
+            return Some(&mut self.dictionary_codings[coding as usize]);
         }
         if is("x-gzip") {
             return Some(&mut self.codings[Coding::Gzip as usize]);
@@ -115,6 +151,13 @@ mod tests {
         assert_eq!(weights.of(Coding::Brotli), 1000);
         let weights = Weights::read([&HeaderValue::from_static("br, *;q=0")]);
         assert_eq!(weights.of(Coding::Gzip), 0);
+    }
+
+    #[test]
+    fn lets_no_star_stand_for_a_dictionary() {
+        let weights = Weights::read([&HeaderValue::from_static("*, dcz;q=0.5")]);
+        assert_eq!(weights.of_dictionary(DictionaryCoding::Brotli), 0);
+        assert_eq!(weights.of_dictionary(DictionaryCoding::Zstd), 500);
     }
 
     proptest::proptest! {

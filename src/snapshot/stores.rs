@@ -46,6 +46,7 @@ fn options(files: &Files, site: &Site, state: Option<PathBuf>) -> Options {
             age: releases.age,
         },
         retired: releases.memory,
+        dictionaries: files.dictionaries,
         disk: releases.disk,
         ..Options::default()
     }

@@ -18,6 +18,7 @@ mod sites;
 mod workers;
 
 mod deploy;
+mod dictionaries;
 mod files;
 mod files_env;
 mod files_try;

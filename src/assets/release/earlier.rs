@@ -6,18 +6,20 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Entry, MAX_HELD, Release};
+use super::{Entry, MAX_HELD, Release, folder};
 use crate::assets::{
     Options,
     archive::Archive,
-    asset::Asset,
+    asset::{Asset, Shared},
     content::{Content, Place},
     disk,
-    hashed::is_hashed,
+    hashed::{is_hashed, pattern},
     history::Kept,
     walk::Skipped,
 };
 
+/// Files of which one is coded as the difference. Each is time and memory for those who have it.
+const MAX_DICTIONARIES: usize = 4;
 /// Files of earlier builds that are kept.
 const MAX_RETIRED: usize = 20_000;
 
@@ -38,6 +40,7 @@ impl Release {
             retired: HashMap::new(),
             files: Arc::clone(&self.files),
             history,
+            environment: self.environment.clone(),
             folders: self.folders.clone(),
             missing: self.missing.clone(),
             missing_chunks: self.missing_chunks.clone(),
@@ -60,6 +63,22 @@ impl Release {
         self.history.builds()
     }
 
+    /// Files in memory that earlier builds had under the name that this one has but for its hash, the newest first.
+    pub(in crate::assets) fn earlier_than(&self, name: &str) -> Vec<&Shared> {
+        let Some(pattern) = pattern(name) else {
+            return Vec::new();
+        };
+        let is_alike = |other: &str| {
+            folder(other) == folder(name) && self::pattern(other).is_some_and(|it| it == pattern)
+        };
+        let gone = self.history.gone().filter(|(other, _)| is_alike(other));
+        let assets = gone.filter_map(|(other, _)| match self.retired.get(other.as_str())? {
+            Entry::File(asset) => asset.identity().bytes().map(|_| asset),
+            Entry::Folder => None,
+        });
+        assets.take(MAX_DICTIONARIES).collect()
+    }
+
     /// Keeps the hashed files that went with earlier builds reachable, the newest first: in memory
     /// while they fit, then on disk.
     pub(super) fn retire(
@@ -75,20 +94,15 @@ impl Release {
             if is_there || self.retired.len() >= MAX_RETIRED {
                 continue;
             }
-            let known = before.and_then(|before| match before.find(name)? {
-                Entry::File(asset) if disk::hex(asset.identity().digest()) == kept.hash => {
-                    Some(asset)
-                }
-                Entry::File(_) | Entry::Folder => None,
-            });
+            let known = before.and_then(|before| before.known(name, kept, options));
             let weight = known.map_or(kept.size, |asset| asset.weight());
             let fits = weight <= left && kept.size <= options.in_memory;
             let place = if fits { Place::Memory } else { Place::Disk };
             let known_here = known.filter(|asset| fits && asset.identity().place() == place);
             let archived = || {
                 let content = archive?.open(name, kept, place)?;
-                let csp = options.csp.as_ref();
-                Some(Arc::new(Asset::new(name, content, Vec::new(), csp)))
+                let content = options.environment.fill(name, &content).unwrap_or(content);
+                Some(Arc::new(Asset::new(name, content, Vec::new(), options)))
             };
             let open = known.filter(|asset| asset.identity().place() == Place::Held);
             let mut asset = known_here.cloned().or_else(archived);
@@ -102,6 +116,17 @@ impl Release {
                     .insert(name.as_str().into(), Entry::File(asset));
             }
         }
+    }
+
+    /// A file that it has with this content, as `options` have it.
+    fn known(&self, name: &str, kept: &Kept, options: &Options) -> Option<&Shared> {
+        let Entry::File(asset) = self.find(name)? else {
+            return None;
+        };
+        let content = asset.identity();
+        let is_told = !content.is_filled() || self.environment == options.environment;
+        let is_it = is_told && disk::hex(content.origin()) == kept.hash;
+        is_it.then_some(asset)
     }
 }
 

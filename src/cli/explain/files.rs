@@ -26,6 +26,9 @@ pub(super) fn explain(text: &mut String, files: &Files) -> Result {
     if !files.source_maps {
         writeln!(text, "source maps 404")?;
     }
+    if files.dictionaries {
+        writeln!(text, "deltas      for browsers that have an earlier build")?;
+    }
     if !files.preload {
         writeln!(text, "preload     no Link headers")?;
     }

@@ -27,6 +27,7 @@ pub(crate) static FILES: Shape = Shape {
         "env",
         "source_maps",
         "preload",
+        "dictionaries",
         "releases",
     ],
     reserved: &[],
@@ -61,6 +62,7 @@ pub(super) fn read_files(table: &Table<'_>) -> Option<RawHandler> {
     let env = files::read_env(&table);
     let source_maps = table.take_or("source_maps", defaults::SOURCE_MAPS);
     let preload = table.take_or("preload", defaults::PRELOAD);
+    let dictionaries = table.take_or("dictionaries", defaults::DICTIONARIES);
     let releases = table.child("releases", &RELEASES);
     table.finish();
     let root = root?.map(|folder| folder.0);
@@ -80,6 +82,7 @@ pub(super) fn read_files(table: &Table<'_>) -> Option<RawHandler> {
         env,
         source_maps,
         preload,
+        dictionaries,
         releases: releases.map_or_else(Releases::default, |table| Releases::read(&table)),
     })))
 }

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
         ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
         CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, LINK, VARY,
@@ -27,7 +27,6 @@ use crate::{
     message::{
         Response,
         body::Body,
-        coding::Coding,
         error::{ErrorKind, ProxyError},
     },
 };
@@ -86,6 +85,10 @@ pub(super) fn answer(
         Selection::Whole => {
             head.headers_mut()
                 .insert(CONTENT_LENGTH, content.length().clone());
+            if let Some(dictionary) = asset.dictionary() {
+                let name = HeaderName::from_static("use-as-dictionary");
+                head.headers_mut().insert(name, dictionary.clone());
+            }
             if let Some(links) = links {
                 head.headers_mut().insert(LINK, links.clone());
             }
@@ -136,7 +139,7 @@ fn common_headers(asset: &Asset, content: &Content) -> HeaderMap {
     headers.insert(ETAG, content.etag().clone());
     headers.insert(CACHE_CONTROL, asset.cache_control().clone());
     if asset.varies() {
-        headers.insert(VARY, ACCEPT_ENCODING.into());
+        headers.insert(VARY, vary(asset));
     }
     if let Some((name, policy)) = asset.csp() {
         headers.insert(name, policy.clone());
@@ -144,14 +147,22 @@ fn common_headers(asset: &Asset, content: &Content) -> HeaderMap {
     headers
 }
 
-fn add_content_headers(headers: &mut HeaderMap, asset: &Asset, coding: Option<Coding>) {
+/// What a cache has to tell requests apart by; from the start, also while there is one answer for all.
+fn vary(asset: &Asset) -> HeaderValue {
+    match asset.dictionary() {
+        Some(_) => HeaderValue::from_static("accept-encoding, available-dictionary"),
+        None => ACCEPT_ENCODING.into(),
+    }
+}
+
+fn add_content_headers(headers: &mut HeaderMap, asset: &Asset, coding: Option<HeaderValue>) {
     headers.insert(CONTENT_TYPE, asset.mime().clone());
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if let Some(modified) = asset.modified() {
         headers.insert(LAST_MODIFIED, modified.value.clone());
     }
     if let Some(coding) = coding {
-        headers.insert(CONTENT_ENCODING, coding.value());
+        headers.insert(CONTENT_ENCODING, coding);
     }
 }
 

@@ -84,6 +84,7 @@ fn files_under(dir: &TempDir, csp: Csp, prefix: &str, fallback: Option<&str>) ->
         env: Vec::new(),
         source_maps: true,
         preload: true,
+        dictionaries: false,
         releases: route::Releases::default(),
     };
     Files::new(store, &config, &PathPattern::Prefix(prefix.to_owned()))
