@@ -1,6 +1,6 @@
 //! A real Vite and React build in a real browser while the next one is put in its place.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use crate::harness::{Proxy, nest::client, pki::Pki};
 
@@ -50,6 +50,32 @@ async fn a_progressive_web_app_is_its_next_release_within_one_reload() {
     let sites = site("pwa").replace("pwa.localhost", "localhost");
     let proxy = Proxy::start_in(dir, &format!("{LISTENER}{sites}")).await;
     client("pwa.mjs", &proxy, &[("ROOT", &root)]).await;
+}
+
+#[tokio::test]
+async fn the_example_client_works_on_over_its_second_release() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, next) = (dir.path().join("roots/example"), dir.path().join("next"));
+    let client_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/nestflux/client");
+    copy(&client_dir.join("dist"), &root);
+    let built = Command::new("node_modules/.bin/vite")
+        .args(["build", "--logLevel", "warn", "--outDir"])
+        .arg(&next)
+        .env("PUBLIC_RELEASE", "2")
+        .current_dir(client_dir)
+        .status();
+    assert!(built.unwrap().success(), "run ./scripts/test first");
+    Pki::get().write_leaf(dir.path(), "site", &["localhost"]);
+    fs::write(dir.path().join("ca.pem"), Pki::get().ca_pem()).unwrap();
+    let (root, next) = (root.display().to_string(), next.display().to_string());
+    let sites = site("example")
+        .replace("example.localhost", "localhost")
+        .replace(
+            "\"index.html\" }",
+            "\"index.html\", env = [\"PUBLIC_API_URL:-/api\"] }",
+        );
+    let proxy = Proxy::start_in(dir, &format!("{LISTENER}{sites}")).await;
+    client("example.mjs", &proxy, &[("ROOT", &root), ("NEXT", &next)]).await;
 }
 
 const LISTENER: &str =
