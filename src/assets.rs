@@ -36,6 +36,7 @@ mod precompress;
 pub mod release;
 pub mod template;
 mod walk;
+mod watch;
 
 pub use self::{error::AssetError, options::Options};
 
@@ -45,7 +46,8 @@ use self::{
     history::History,
     precompress::Surroundings,
     release::{Earlier, Release},
-    walk::walk,
+    walk::{Walk, walk},
+    watch::Watch,
 };
 
 /// Tries to read a folder that is being written to.
@@ -62,8 +64,7 @@ pub struct Store {
     release: ArcSwap<Release>,
     cache: Option<Cache>,
     archive: Option<Archive>,
-    /// A change that was seen and may not be complete.
-    pending: Mutex<Option<Pending>>,
+    following: Mutex<Following>,
 }
 
 /// What [`Store::refresh`] found.
@@ -77,6 +78,14 @@ pub enum Changed {
     Incomplete(String),
     /// A new release of so many files is served.
     Published(usize),
+}
+
+/// What is known of the folder from one look at it to the next.
+#[derive(Debug)]
+struct Following {
+    /// A change that was seen and may not be complete.
+    pending: Option<Pending>,
+    watch: Watch,
 }
 
 #[derive(Debug)]
@@ -129,13 +138,15 @@ impl Store {
     }
 
     /// Looks for a new build and publishes it when it is complete. Blocks, so it is for the control
-    /// runtime, every second or two.
+    /// runtime, every second or two. The folder is walked when the kernel told of a change, now and
+    /// then, and each time where it cannot be watched.
     ///
     /// # Errors
     /// The folder cannot be read; the old release stays.
     pub fn refresh(&self) -> Result<Changed, AssetError> {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.read_change(&mut pending) {
+        let following = self.following.lock();
+        let mut following = following.unwrap_or_else(PoisonError::into_inner);
+        match self.read_change(&mut following) {
             Err(error) if error.is_passing(&self.root) => Ok(Changed::Settling),
             other => other,
         }
@@ -159,9 +170,14 @@ impl Store {
         });
     }
 
-    fn read_change(&self, pending: &mut Option<Pending>) -> Result<Changed, AssetError> {
+    fn read_change(&self, following: &mut Following) -> Result<Changed, AssetError> {
+        let Following { pending, watch } = following;
         let before = self.release.load_full();
-        let found = walk(&self.root, self.options.files)?;
+        if pending.is_none() && watch.is_quiet(&self.root) {
+            self.forget_expired(&before);
+            return Ok(Changed::No);
+        }
+        let found = self.walk_watched(watch)?;
         let fingerprint = found.fingerprint;
         if fingerprint == before.fingerprint {
             *pending = None;
@@ -199,7 +215,7 @@ impl Store {
             return Ok(Changed::Incomplete(name));
         }
         // What was written while it was read makes it a mixture.
-        if walk(&self.root, self.options.files)?.fingerprint != fingerprint {
+        if walk(&self.root, self.options.files, None)?.fingerprint != fingerprint {
             return Ok(Changed::Settling);
         }
         *pending = None;
@@ -212,6 +228,15 @@ impl Store {
         let count = release.len();
         self.release.store(Arc::new(release));
         Ok(Changed::Published(count))
+    }
+
+    fn walk_watched(&self, watch: &mut Watch) -> Result<Walk, AssetError> {
+        let mut round = watch.begin(&self.root);
+        let found = walk(&self.root, self.options.files, round.as_mut())?;
+        if let Some(round) = round {
+            watch.end(round);
+        }
+        Ok(found)
     }
 
     /// Lets go of earlier builds whose time is over.
@@ -242,7 +267,7 @@ impl Store {
         };
         let mut attempt = 1;
         let release = loop {
-            match walk(root, options.files)
+            match walk(root, options.files, None)
                 .and_then(|found| Release::read(found, &options, earlier()))
             {
                 Err(error) if error.is_passing(root) && attempt < ATTEMPTS => attempt += 1,
@@ -255,9 +280,12 @@ impl Store {
             root: root.to_owned(),
             archive,
             cache: options.state.as_ref().map(|state| Cache::new(state, root)),
+            following: Mutex::new(Following {
+                pending: None,
+                watch: Watch::new(options.watches),
+            }),
             options,
             release: ArcSwap::from_pointee(release),
-            pending: Mutex::new(None),
         }))
     }
 }

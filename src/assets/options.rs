@@ -28,6 +28,8 @@ pub struct Options {
     pub dictionaries: bool,
     /// Files and folders that there may be.
     pub files: usize,
+    /// Folders that are watched, and links to files; where there are more, none is.
+    pub watches: usize,
     /// How long a change must have been the last before it is read.
     pub settle: Duration,
     /// How long after it was read a release is compressed: a start, or a deploy, has better things
@@ -54,6 +56,8 @@ impl Default for Options {
             retired: 64 << 20,
             dictionaries: defaults::DICTIONARIES,
             files: 100_000,
+            // The kernel has about a kilobyte for each, and for a user often no more than 8,192.
+            watches: 4096,
             settle: Duration::from_secs(1),
             rest: Duration::from_secs(2),
             state: None,

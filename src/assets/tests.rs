@@ -18,6 +18,7 @@ mod deltas;
 mod precompress;
 mod refresh;
 mod told;
+mod watch;
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> TempDir {

@@ -7,11 +7,11 @@ use std::{
     fs::{self, DirEntry, Metadata},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{self, ErrorKind},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{DirEntryExt as _, MetadataExt as _},
     path::{Component, Path, PathBuf},
 };
 
-use crate::assets::AssetError;
+use crate::assets::{AssetError, watch::Round};
 
 /// Folders within folders.
 const MAX_DEPTH: usize = 32;
@@ -87,14 +87,20 @@ impl Skipped {
     }
 }
 
-/// Finds the files below `root`, of which there may be `limit`, folders counted.
-pub(super) fn walk(root: &Path, limit: usize) -> Result<Walk, AssetError> {
+/// Finds the files below `root`, of which there may be `limit`, folders counted. `round` watches what
+/// is looked at.
+pub(super) fn walk(
+    root: &Path,
+    limit: usize,
+    round: Option<&mut Round>,
+) -> Result<Walk, AssetError> {
     let real = root
         .canonicalize()
         .map_err(|source| AssetError::read(root, source))?;
     let mut walker = Walker {
         root: &real,
         limit,
+        round,
         seen: 0,
         files: Vec::new(),
         skipped: Skipped::default(),
@@ -116,6 +122,7 @@ pub(super) fn walk(root: &Path, limit: usize) -> Result<Walk, AssetError> {
 struct Walker<'a> {
     root: &'a Path,
     limit: usize,
+    round: Option<&'a mut Round>,
     seen: usize,
     files: Vec<Found>,
     skipped: Skipped,
@@ -131,6 +138,9 @@ impl Walker<'_> {
                 path: here,
                 limit: MAX_DEPTH,
             });
+        }
+        if let Some(round) = &mut self.round {
+            round.cover(&here);
         }
         let entries = match fs::read_dir(&here) {
             Ok(entries) => entries,
@@ -189,7 +199,7 @@ impl Walker<'_> {
         };
         // Every component is real by now, so a link that appears meanwhile is seen as one and left
         // out.
-        let metadata = fs::symlink_metadata(&path)?;
+        let metadata = self.look(entry, &path)?;
         if metadata.is_file() {
             let name = format!("{prefix}{name}");
             self.files.push(Found {
@@ -208,6 +218,19 @@ impl Walker<'_> {
             return Ok(walked);
         }
         Ok(Ok(()))
+    }
+
+    /// The metadata of what an entry leads to. A file that is linked to, or mounted by itself, changes
+    /// without notice to the folder of the entry.
+    fn look(&mut self, entry: &DirEntry, path: &Path) -> io::Result<Metadata> {
+        let metadata = fs::symlink_metadata(path)?;
+        match &mut self.round {
+            Some(round) if metadata.is_file() && metadata.ino() != entry.ino() => {
+                round.cover(path);
+                fs::symlink_metadata(path)
+            }
+            _ => Ok(metadata),
+        }
     }
 
     /// Where a link leads, if a client may go there.
