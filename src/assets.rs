@@ -29,7 +29,7 @@ pub mod history;
 mod html;
 mod links;
 mod lookup;
-mod mime;
+pub mod mime;
 mod options;
 mod page;
 mod precompress;
@@ -56,6 +56,8 @@ const ATTEMPTS: usize = 5;
 /// A copy may hang for a while; but a script may also name what is no file, and that must not hold
 /// a release for ever.
 const CHUNKS: Duration = Duration::from_secs(30);
+/// The same from its first change on: something else may write into the folder all the time.
+const CHANGES: Duration = Duration::from_mins(10);
 
 /// A folder and its current release.
 pub struct Store {
@@ -92,6 +94,8 @@ struct Following {
 struct Pending {
     fingerprint: u64,
     since: Instant,
+    /// When the folder began to differ from what is served.
+    first: Instant,
     lacks: Option<Lack>,
 }
 
@@ -184,11 +188,13 @@ impl Store {
             self.forget_expired(&before);
             return Ok(Changed::No);
         }
+        let first = pending.as_ref().map(|it| it.first);
         let seen = match pending {
             Some(seen) if seen.fingerprint == fingerprint => seen,
             _ => pending.insert(Pending {
                 fingerprint,
                 since: Instant::now(),
+                first: first.unwrap_or_else(Instant::now),
                 lacks: None,
             }),
         };
@@ -209,7 +215,7 @@ impl Store {
             archive,
         };
         let release = Release::read(found, &self.options, earlier)?;
-        if let Some(lack) = lack(&release, &before, seen.since) {
+        if let Some(lack) = lack(&release, &before, seen) {
             let name = lack.name.clone();
             seen.lacks = Some(lack);
             return Ok(Changed::Incomplete(name));
@@ -248,6 +254,22 @@ impl Store {
         }
     }
 
+    fn read_first<'a>(
+        root: &Path,
+        options: &Options,
+        earlier: &dyn Fn() -> Earlier<'a>,
+    ) -> Result<Release, AssetError> {
+        let mut attempt = 1;
+        loop {
+            match walk(root, options.files, None)
+                .and_then(|found| Release::read(found, options, earlier()))
+            {
+                Err(error) if error.is_passing(root) && attempt < ATTEMPTS => attempt += 1,
+                read => return read,
+            }
+        }
+    }
+
     fn open_after(
         before: Option<&Release>,
         root: &Path,
@@ -256,23 +278,18 @@ impl Store {
         let state = options.state.as_ref();
         let archive = state.map(|state| Archive::new(state, root));
         let history = match (before, &archive) {
-            (Some(before), _) => before.history.clone(),
             (None, Some(archive)) => archive.load(),
-            (None, None) => History::default(),
+            _ => History::default(),
         };
         let earlier = || Earlier {
-            release: before,
+            release: None,
             history: history.clone(),
             archive: archive.as_ref(),
         };
-        let mut attempt = 1;
-        let release = loop {
-            match walk(root, options.files, None)
-                .and_then(|found| Release::read(found, &options, earlier()))
-            {
-                Err(error) if error.is_passing(root) && attempt < ATTEMPTS => attempt += 1,
-                read => break read?,
-            }
+        let release = match before {
+            // What was copied into the folder since is for the next look at it, which knows whether it is whole.
+            Some(before) => before.again(&options, archive.as_ref()),
+            None => Self::read_first(root, &options, &earlier)?,
         };
         warn_of_skipped(root, &release);
         advice::give(root, &release, options.csp.as_ref());
@@ -298,10 +315,10 @@ impl fmt::Debug for Store {
     }
 }
 
-/// What holds back a build that changed last at `since`.
-fn lack(release: &Release, before: &Release, since: Instant) -> Option<Lack> {
+/// What holds back a build.
+fn lack(release: &Release, before: &Release, seen: &Pending) -> Option<Lack> {
     let page = release.lacks(before).map(|name| Lack { name, until: None });
-    let until = since + CHUNKS;
+    let until = (seen.since + CHUNKS).min(seen.first + CHANGES);
     let chunk = || {
         release
             .lacks_chunk(before)

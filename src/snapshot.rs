@@ -18,6 +18,7 @@ use arc_swap::ArcSwap;
 use crate::{
     assets::Store,
     config::{self, Config},
+    handler::csp_report::LogLimits,
     limiter::Limiter,
     message::error::ErrorKind,
     observe::{
@@ -83,7 +84,7 @@ enum Leaf {
     Files(Arc<Store>),
     Proxy(Arc<Upstream>),
     /// Counts of the site, and what bounds the log of all.
-    CspReport(Arc<CspMetrics>, Arc<Limiter>),
+    CspReport(Arc<CspMetrics>, Arc<LogLimits>),
     /// The configuration is all it needs.
     Fixed,
 }

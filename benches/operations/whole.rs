@@ -68,7 +68,10 @@ pub(crate) fn answer(size: Size, path: &'static str) -> Operation {
         let shared = Shared::new(Arc::new(Metrics::new()), log.lines(), 1);
         let shared = shared.expect("the system has randomness");
         let snapshot = shared.build(configure(size, folder.path()), None);
-        Services::new(Arc::new(snapshot.expect("every file is there")))
+        Services::new(
+            Arc::new(snapshot.expect("every file is there")),
+            std::rc::Rc::default(),
+        )
     };
     let connection = fields::connection();
     Box::new(move || {

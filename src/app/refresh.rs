@@ -28,22 +28,31 @@ pub(super) async fn follow(live: Arc<Live>) {
         let start = Instant::now();
         #[expect(clippy::disallowed_methods, reason = "walks folders and reads files")]
         let looked = tokio::task::spawn_blocking(move || look(&stores, told));
-        told = match looked.await {
-            Ok(told) => told,
+        let was_quiet;
+        (told, was_quiet) = match looked.await {
+            Ok(looked) => looked,
             Err(error) => {
                 tracing::error!(%error, "looking for a new build failed");
-                Told::default()
+                (Told::default(), true)
             }
         };
+        // A build that is on its way is waited for; reading one says nothing of how long looking takes.
         took = start.elapsed();
+        if !was_quiet {
+            took = Duration::ZERO;
+        }
     }
 }
 
-fn look(stores: &[Arc<Store>], mut told: Told) -> Told {
+/// What was said, and whether nothing is on its way.
+fn look(stores: &[Arc<Store>], mut told: Told) -> (Told, bool) {
+    let mut is_quiet = true;
     for store in stores {
-        told.tell(store, store.refresh());
+        let outcome = store.refresh();
+        is_quiet &= !matches!(outcome, Ok(Changed::Settling | Changed::Published(_)));
+        told.tell(store, outcome);
     }
-    told
+    (told, is_quiet)
 }
 
 /// What was said last of each folder, so that a build that stays broken is no line a second.

@@ -116,7 +116,11 @@ impl Archive {
         for (path, (name, kept)) in wanted {
             let content = files.get(name);
             if let Some(content) = content.filter(|it| disk::hex(it.digest()) == kept.hash) {
-                copy(content, &path)?;
+                match copy(content, &path) {
+                    // It is gone by now, or another.
+                    Err(error) if is_of_source(&error) => {}
+                    other => other?,
+                }
             }
         }
         if fs::read(self.index()).is_ok_and(|before| before == json) {
@@ -132,6 +136,14 @@ impl Archive {
     fn path(&self, hash: &str) -> PathBuf {
         self.folder.join("kept").join(hash)
     }
+}
+
+/// Whether it is the file to be copied that fails, and not the disk that is written to.
+fn is_of_source(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle
+    )
 }
 
 /// The clock of the file is that of the original, since it goes out as `Last-Modified`.

@@ -176,7 +176,7 @@ impl Asset {
 
     /// It has variants, or may have some later: caches must tell them apart from the start.
     pub fn varies(&self) -> bool {
-        self.wanting || !self.ready.is_empty()
+        self.wanting || !self.ready.is_empty() || self.dictionary.is_some()
     }
 
     /// `Use-As-Dictionary` (RFC 9842 section 2.1).

@@ -25,6 +25,11 @@ impl Environment {
         Self(values)
     }
 
+    /// Nothing is told.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The files that are not sent as they are, by name. Says what cannot be told, and what will not
     /// work any more.
     pub(super) fn fill_all<'a>(

@@ -86,13 +86,13 @@ impl Base {
             return None;
         }
         match self {
+            Self::Foreign => None,
             _ if text.starts_with('/') => Some(text.to_owned()),
             Self::Own => Some(text.to_owned()),
             Self::Path(folder) => {
                 let rest = text.strip_prefix("./").unwrap_or(text);
                 Some(format!("{folder}{rest}"))
             }
-            Self::Foreign => None,
         }
     }
 }
@@ -215,6 +215,7 @@ mod tests {
             "<template><script src=/a.js></script></template>",
             "<noscript><link rel=stylesheet href=/a.css></noscript>",
             "<base href=https://cdn.example/><script src=a.js></script>",
+            "<base href=https://cdn.example/><script src=/a.js></script>",
         ] {
             assert_eq!(links(html), "", "{html}");
         }

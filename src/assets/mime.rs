@@ -17,10 +17,30 @@ pub(super) fn of(name: &str) -> HeaderValue {
     HeaderValue::from_static(known.unwrap_or("application/octet-stream"))
 }
 
+/// Extensions of files that a build compressed.
+const COMPRESSED: [&str; 3] = ["br", "gz", "zst"];
+
+/// Whether it is a source map, also one that the build compressed.
+pub fn is_source_map(name: &str) -> bool {
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let is_compressed = COMPRESSED
+        .iter()
+        .any(|it| extension.eq_ignore_ascii_case(it));
+    let file = if is_compressed { stem } else { name };
+    file.rsplit_once('.')
+        .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("map"))
+}
+
 /// Whether it is a page: something that a browser shows and runs scripts of.
 pub(super) fn is_html(mime: &HeaderValue) -> bool {
     let mime = mime.as_bytes();
     mime.starts_with(b"text/html") || mime.starts_with(b"application/xhtml+xml")
+}
+
+/// Whether the file is of a kind that is told the environment.
+pub(super) fn is_told(name: &str) -> bool {
+    let mime = of(name);
+    is_html(&mime) || is_script(&mime)
 }
 
 /// Whether it is JavaScript.

@@ -49,7 +49,9 @@ const ARCHIVED: u64 = 3;
 pub(super) fn complete(around: &Surroundings<'_>) {
     let options = around.options;
     let archived = options.disk / 4 * ARCHIVED;
-    if let Some(archive) = around.archive {
+    if let Some(archive) = around.archive
+        && options.keep.builds > 0
+    {
         around.release.save(archive, archived);
     }
     let bound = options.memory.saturating_add(options.retired);

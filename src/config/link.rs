@@ -11,7 +11,7 @@ use crate::config::{
     diagnostic::Diagnostic,
     listener::{Listener, RawListener},
     reader::{Reader, quoted, suggest},
-    route::{Handler, Proxy, RawHandler, RawRoute, Route},
+    route::{Files, Handler, Proxy, RawHandler, RawRoute, Route},
     server::Server,
     site::{RawSite, Site},
     upstream::{BackendAddress, RawUpstream, Upstream},
@@ -61,6 +61,7 @@ pub(crate) fn link(reader: &Reader<'_>, server: &Server, raw: Raw) -> Linked {
             routes,
         });
     }
+    report_release_clashes(reader, &sites);
     for name in names.iter().filter(|name| !used.contains(&name.value)) {
         if reader.has_errors() {
             break;
@@ -98,6 +99,31 @@ fn report_unused_dns(reader: &Reader<'_>, server: &Server, upstreams: &[RawUpstr
             .at(first.span.clone())
             .help("write one as `srv+http://NAME`, or take `dns` out; plain names are the system's matter");
         reader.push(warning);
+    }
+}
+
+/// One folder has one memory of earlier builds.
+fn report_release_clashes(reader: &Reader<'_>, sites: &[Site]) {
+    let routes = sites.iter().flat_map(|site| &site.routes);
+    let folders: Vec<_> = routes
+        .filter_map(|route| match &route.handler {
+            Handler::Files(files) => Some(files),
+            _ => None,
+        })
+        .collect();
+    for (place, files) in folders.iter().enumerate() {
+        let same = |it: &&&Files| it.root.value == files.root.value;
+        let Some(first) = folders[..place].iter().find(same) else {
+            continue;
+        };
+        if first.releases != files.releases {
+            let message = "two routes keep other `releases` of one folder";
+            let fault = Diagnostic::error(message)
+                .at(files.root.span.clone())
+                .related(first.root.span.clone(), "the first route")
+                .help("give both the same `releases`");
+            reader.push(fault);
+        }
     }
 }
 

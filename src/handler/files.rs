@@ -14,6 +14,7 @@ use crate::{
     assets::{
         Store,
         asset::Asset,
+        mime,
         release::{Entry, Release},
     },
     config::route::{self, PathPattern},
@@ -33,9 +34,6 @@ use self::answer::Answer;
 
 /// What `Allow` says.
 const METHODS: &str = "GET, HEAD";
-
-/// Extensions of files that a build compressed.
-const COMPRESSED: [&str; 3] = ["br", "gz", "zst"];
 
 /// Answers a route from a folder.
 #[derive(Debug)]
@@ -90,7 +88,7 @@ impl Files {
             Err(ErrorKind::NoFile) => None,
             decoded => Some(decoded?),
         };
-        if !self.source_maps && name.as_deref().is_some_and(is_source_map) {
+        if !self.source_maps && name.as_deref().is_some_and(mime::is_source_map) {
             return Err(ErrorKind::NoFile);
         }
         let asset = match name.as_deref().and_then(|name| release.find(name)) {
@@ -140,17 +138,6 @@ impl Files {
             .file(fallback)
             .filter(|_| fallback::is_navigation(name, headers))
     }
-}
-
-/// A source map, also one that the build compressed.
-fn is_source_map(name: &str) -> bool {
-    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-    let is_compressed = COMPRESSED
-        .iter()
-        .any(|it| extension.eq_ignore_ascii_case(it));
-    let file = if is_compressed { stem } else { name };
-    file.rsplit_once('.')
-        .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("map"))
 }
 
 /// Sends a client to `dir/`, so that relative links in its index work.

@@ -224,13 +224,14 @@ impl Proxy {
                     // It has as little to say as a tunnel.
                     body.allow_silence(self.tunnel_timeout);
                 }
+                let is_coded = response.headers().contains_key(header::CONTENT_ENCODING);
                 let notice = (is_event_stream && pending.method == Method::GET)
                     .then(|| lease.backend().notice().heed());
                 body.hold(lease, worker, life);
                 body.send_rest();
                 *response.body_mut() = match notice {
                     None => Body::boxed(body),
-                    Some(notice) => Body::boxed(Box::new(EventStream::new(body, notice))),
+                    Some(notice) => Body::boxed(Box::new(EventStream::new(body, notice, is_coded))),
                 };
                 response
             }

@@ -196,9 +196,19 @@ impl Wish {
     }
 
     fn fulfil(self, mut response: Response) -> Response {
-        if response.status() == StatusCode::NOT_MODIFIED {
-            self.revise(response.headers_mut());
-            return response;
+        match response.status() {
+            StatusCode::NOT_MODIFIED => {
+                self.revise(response.headers_mut());
+                return response;
+            }
+            // A part of what others get compressed (RFC 9110 section 15.3.7).
+            StatusCode::PARTIAL_CONTENT => {
+                if self.is_of_coded(response.headers()) {
+                    head::vary(response.headers_mut());
+                }
+                return response;
+            }
+            _ => {}
         }
         if !self.policy.suits(&response, self.is_head) {
             return response;
@@ -227,9 +237,16 @@ impl Wish {
         self.policy.choose(&weights)
     }
 
+    /// Whether the whole of it may have been compressed.
+    fn is_of_coded(&self, headers: &HeaderMap) -> bool {
+        !head::is_coded(headers)
+            && !head::forbids_transform(headers)
+            && self.policy.has_type(headers) != Some(false)
+    }
+
     /// A 304 says what the 200 would (RFC 9110 section 15.4.5); which type that has it mostly does not say.
     fn revise(&self, headers: &mut HeaderMap) {
-        if head::is_coded(headers) || self.policy.has_type(headers) == Some(false) {
+        if !self.is_of_coded(headers) {
             return;
         }
         head::vary(headers);

@@ -30,6 +30,7 @@ const REPORTING_ENDPOINTS: HeaderName = HeaderName::from_static("reporting-endpo
 pub struct Fields {
     always: Box<[(HeaderName, HeaderValue)]>,
     hsts: Option<HeaderValue>,
+    endpoints: Option<HeaderValue>,
     csp: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -43,7 +44,6 @@ impl Fields {
             (X_FRAME_OPTIONS, &headers.frame_options),
             (REFERRER_POLICY, &headers.referrer_policy),
             (X_XSS_PROTECTION, &headers.xss_protection),
-            (REPORTING_ENDPOINTS, &endpoints),
         ];
         Self {
             always: always
@@ -51,6 +51,7 @@ impl Fields {
                 .filter_map(|(name, value)| Some((name, copy(value.as_ref()?))))
                 .collect(),
             hsts: headers.hsts.as_ref().map(copy),
+            endpoints: endpoints.as_ref().map(copy),
             csp: headers
                 .csp
                 .as_ref()
@@ -68,6 +69,10 @@ impl Fields {
         }
         if let (Some(value), Scheme::Https) = (&self.hsts, scheme) {
             set_if_absent(headers, &STRICT_TRANSPORT_SECURITY, value);
+        }
+        if let Some(value) = &self.endpoints {
+            // A dictionary (RFC 9651 section 3.2), so that those of a backend stay beside it.
+            headers.append(REPORTING_ENDPOINTS, value.clone());
         }
         if let Some((name, value)) = &self.csp
             && !headers.contains_key(CONTENT_SECURITY_POLICY)

@@ -9,6 +9,7 @@ use tokio::{
 
 use crate::{
     message::notice::Notice,
+    middleware::compression::encoder::Encoders,
     observe::metrics::{Metrics, listener::Protocol, worker::WorkerMetrics},
     server::{
         drain::{Drain, Stage},
@@ -64,6 +65,8 @@ pub struct Worker {
     pub others: Others,
     live: Arc<Live>,
     services: RefCell<Rc<Services>>,
+    /// Whatever the snapshot: responses of one before may still be under way.
+    encoders: Rc<Encoders>,
     /// Every connection and tunnel holds a clone; the worker ends when all are gone.
     alive: mpsc::Sender<()>,
 }
@@ -74,7 +77,7 @@ impl Worker {
         let newest = self.live.generation();
         let mut services = self.services.borrow_mut();
         if services.snapshot().generation() != newest {
-            *services = Rc::new(Services::new(self.live.load()));
+            *services = Rc::new(Services::new(self.live.load(), self.encoders.clone()));
         }
         services.clone()
     }
@@ -122,7 +125,8 @@ async fn work(
 ) {
     let (alive, mut all_gone) = mpsc::channel(1);
     let drain = Drain::default();
-    let services = RefCell::new(Rc::new(Services::new(live.load())));
+    let encoders = Rc::<Encoders>::default();
+    let services = RefCell::new(Rc::new(Services::new(live.load(), encoders.clone())));
     let Seat { mut inbox, others } = seat;
     let Ending { mut stages, notice } = ending;
     let index = others.own();
@@ -136,6 +140,7 @@ async fn work(
         others,
         live,
         services,
+        encoders,
         alive,
     });
     let mut pulse = Pulse::default();

@@ -1,11 +1,6 @@
 //! A configuration made into running objects.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, io, sync::Arc, time::SystemTime};
 
 use tokio::runtime::Handle;
 
@@ -13,10 +8,10 @@ use crate::{
     config::{
         Config,
         diagnostic::Diagnostic,
-        limit::{RateKey, RateLimit},
         route::{self, Handler, PathPattern},
         site::Site,
     },
+    handler::csp_report::LogLimits,
     limiter::Limiter,
     observe::{
         access_log::AccessLog,
@@ -39,14 +34,6 @@ use crate::{
     },
 };
 
-/// Lines that strangers can have in the log.
-const REPORT_LOG: RateLimit = RateLimit {
-    requests: 10,
-    period: Duration::from_secs(1),
-    burst: 20,
-    key: RateKey::Client,
-};
-
 /// What every snapshot of the process shares.
 #[derive(Debug)]
 pub struct Shared {
@@ -57,7 +44,7 @@ pub struct Shared {
     /// Of affinity cookies, where the configuration has no secret.
     key: sticky::Key,
     /// Of what browsers report, in all.
-    report_log: Arc<Limiter>,
+    report_log: Arc<LogLimits>,
     control: Handle,
 }
 
@@ -73,7 +60,7 @@ impl Shared {
             workers,
             tickets: Tickets::new().map_err(io::Error::other)?,
             key: sticky::Key::random().map_err(io::Error::other)?,
-            report_log: Arc::new(Limiter::new(&REPORT_LOG, 1)),
+            report_log: Arc::default(),
             control: Handle::current(),
         })
     }

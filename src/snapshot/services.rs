@@ -49,8 +49,8 @@ pub struct Services {
 }
 
 impl Services {
-    /// Services of `snapshot`.
-    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+    /// Services of `snapshot`, which compress by `encoders` of the worker.
+    pub fn new(snapshot: Arc<Snapshot>, encoders: Rc<Encoders>) -> Self {
         let config = snapshot.config();
         let none = Headers::default();
         let headers = config.sites.iter().map(|site| &site.headers).chain([&none]);
@@ -59,7 +59,7 @@ impl Services {
             headers: headers
                 .map(|headers| Rc::new(Fields::new(headers)))
                 .collect(),
-            encoders: Rc::default(),
+            encoders,
             routes: std::iter::repeat_with(OnceCell::new)
                 .take(snapshot.routes.len())
                 .collect(),

@@ -131,13 +131,13 @@ impl Upstream {
         if others.count() < policy.requests || others.failures() > own.failures() / 2.0 {
             return;
         }
-        let _ejecting = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
-        let ejected = peers().filter(|it| it.health.is_ejected()).count();
-        let serving = ejected + peers().filter(|it| it.is_up()).count();
-        if ejected >= (serving / 2).max(1) {
-            return;
-        }
-        if backend.health.set_ejected(true) {
+        let is_news = {
+            let _ejecting = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+            let ejected = peers().filter(|it| it.health.is_ejected()).count();
+            let serving = ejected + peers().filter(|it| it.is_up()).count();
+            ejected < (serving / 2).max(1) && backend.health.set_ejected(true)
+        };
+        if is_news {
             backend.metrics().ejected();
             tracing::warn!(
                 upstream = %self.name,

@@ -20,6 +20,8 @@ pub(in crate::upstream) struct Register(Mutex<Entries>);
 pub(in crate::upstream) struct Entries {
     /// Names of backends, and configured ones that stand for several; also of such as will come.
     drained: HashSet<Arc<str>>,
+    /// Instances that were put back alone, of names that are drained.
+    spared: HashSet<Arc<str>>,
     /// Backends that somebody still uses. Several have the same name where one left and came back, or a reload made
     /// the upstream anew.
     known: BTreeMap<Arc<str>, Vec<Weak<Backend>>>,
@@ -57,6 +59,7 @@ impl Entries {
 
     /// Drains whatever `key` names. The backends for which that is news.
     pub(in crate::upstream) fn drain(&mut self, key: &Arc<str>) -> List {
+        self.spared.retain(|it| !is_meant(it, key));
         self.drained.insert(Arc::clone(key));
         self.apply()
     }
@@ -64,18 +67,11 @@ impl Entries {
     /// Takes that back, for the instances of a configured name too. One instance of a name that was drained as a whole
     /// is put back alone.
     pub(in crate::upstream) fn undrain(&mut self, key: &Arc<str>) -> List {
-        let whole: Vec<_> = self
-            .drained
-            .iter()
-            .filter(|it| is_instance(key, it))
-            .cloned()
-            .collect();
-        for whole in whole {
-            self.drained.remove(&whole);
-            let others = self.known.keys().filter(|it| is_instance(it, &whole));
-            self.drained.extend(others.cloned());
-        }
         self.drained.retain(|it| !is_meant(it, key));
+        self.spared.retain(|it| !is_meant(it, key));
+        if self.drained.iter().any(|it| is_instance(key, it)) {
+            self.spared.insert(Arc::clone(key));
+        }
         self.apply()
     }
 
@@ -117,7 +113,7 @@ impl Entries {
     }
 
     fn is_drained(&self, name: &str) -> bool {
-        self.drained.iter().any(|it| is_meant(name, it))
+        !self.spared.contains(name) && self.drained.iter().any(|it| is_meant(name, it))
     }
 
     fn apply(&self) -> List {

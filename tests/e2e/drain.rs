@@ -241,6 +241,30 @@ async fn a_drained_backend_closes_its_websockets_with_1012() {
     assert_eq!((one.open(), other.open()), (0, 3));
 }
 
+/// Where an event of it ends only its reader can tell.
+#[tokio::test]
+async fn a_compressed_event_stream_leaves_too() {
+    let backend = Backend::scripted(|mut conn| async move {
+        conn.head().await;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\n\
+                    transfer-encoding: chunked\r\n\r\n";
+        conn.write(head).await?;
+        conn.write("4\r\n\0\0??\r\n").await?;
+        conn.closed().await;
+        Ok(())
+    })
+    .await;
+    let proxy = proxy_over(&[&backend]).await;
+    let watched = proxy.get_open("/events").await;
+    let said = order(
+        &proxy,
+        &["drain", "app", &backend.url(), "--timeout", "14s"],
+    )
+    .await;
+    assert_eq!(said.code, Some(0), "{}", said.all());
+    assert_eq!(Reply::read(watched).await.unwrap().body.len(), 4);
+}
+
 /// A program that asks with POST takes the end of the stream for the whole of its answer.
 #[tokio::test]
 async fn a_stream_that_answers_a_post_is_left_to_its_backend() {

@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Entry, MAX_HELD, Release, folder};
+use super::{Entry, MAX_HELD, Release, entries, folder};
 use crate::assets::{
     Options,
     archive::Archive,
@@ -14,7 +14,8 @@ use crate::assets::{
     content::{Content, Place},
     disk,
     hashed::{is_hashed, pattern},
-    history::Kept,
+    history::{History, Kept},
+    mime,
     walk::Skipped,
 };
 
@@ -24,18 +25,22 @@ const MAX_DICTIONARIES: usize = 4;
 const MAX_RETIRED: usize = 20_000;
 
 impl Release {
-    /// The same build without what has been replaced for too long; `None` when there is no such.
-    pub(in crate::assets) fn without_expired(
-        &self,
-        options: &Options,
-        archive: Option<&Archive>,
-    ) -> Option<Self> {
-        if !self.history.is_due(options.keep, now()) {
-            return None;
-        }
+    /// The same build under other options. Reads nothing of the folder.
+    pub(in crate::assets) fn again(&self, options: &Options, archive: Option<&Archive>) -> Self {
         let mut history = self.history.clone();
         history.expire(options.keep, now());
         let mut next = Self {
+            entries: entries(&self.files, options, Some(self)),
+            environment: options.environment.clone(),
+            ..self.bare(history)
+        };
+        next.retire(Some(self), archive, options);
+        next
+    }
+
+    /// The same build without files of earlier ones.
+    fn bare(&self, history: History) -> Self {
+        Self {
             entries: self.entries.clone(),
             retired: HashMap::new(),
             files: Arc::clone(&self.files),
@@ -48,7 +53,21 @@ impl Release {
             skipped: Skipped::default(),
             since: self.since,
             coded: AtomicBool::new(false),
-        };
+        }
+    }
+
+    /// The same build without what has been replaced for too long; `None` when there is no such.
+    pub(in crate::assets) fn without_expired(
+        &self,
+        options: &Options,
+        archive: Option<&Archive>,
+    ) -> Option<Self> {
+        if !self.history.is_due(options.keep, now()) {
+            return None;
+        }
+        let mut history = self.history.clone();
+        history.expire(options.keep, now());
+        let mut next = self.bare(history);
         next.retire(Some(self), archive, options);
         Some(next)
     }
@@ -100,8 +119,11 @@ impl Release {
             let place = if fits { Place::Memory } else { Place::Disk };
             let known_here = known.filter(|asset| fits && asset.identity().place() == place);
             let archived = || {
-                let content = archive?.open(name, kept, place)?;
-                let content = options.environment.fill(name, &content).unwrap_or(content);
+                let content = match told(archive?, name, kept, options) {
+                    // Told, it can only be in memory.
+                    Some(told) => Some(told).filter(|_| fits)?,
+                    None => archive?.open(name, kept, place)?,
+                };
                 Some(Arc::new(Asset::new(name, content, Vec::new(), options)))
             };
             let open = known.filter(|asset| asset.identity().place() == Place::Held);
@@ -124,15 +146,27 @@ impl Release {
             return None;
         };
         let content = asset.identity();
-        let is_told = !content.is_filled() || self.environment == options.environment;
+        let is_told = self.environment == options.environment || !mime::is_told(name);
         let is_it = is_told && disk::hex(content.origin()) == kept.hash;
         is_it.then_some(asset)
     }
 }
 
-/// What outlives a build: files whose names never come again with other content.
+/// A file that was kept, with the values of the environment; `None` where it has no place for any.
+fn told(archive: &Archive, name: &str, kept: &Kept, options: &Options) -> Option<Content> {
+    if options.environment.is_empty() || !mime::is_told(name) || kept.size > options.in_memory {
+        return None;
+    }
+    let content = archive.open(name, kept, Place::Memory)?;
+    options.environment.fill(name, &content)
+}
+
+/// What outlives a build: files whose names never come again with other content. No source map, which no page that is
+/// open needs, and which may have been taken out on purpose.
 pub(super) fn hashed(files: &HashMap<String, Content>) -> BTreeMap<String, Kept> {
-    let hashed = files.iter().filter(|(name, _)| is_hashed(name));
+    let hashed = files
+        .iter()
+        .filter(|(name, _)| is_hashed(name) && !mime::is_source_map(name));
     hashed
         .map(|(name, content)| {
             let kept = Kept {

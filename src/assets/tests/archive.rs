@@ -57,6 +57,18 @@ fn kept(state: &TempDir) -> Vec<PathBuf> {
 }
 
 #[test]
+fn a_source_map_goes_with_its_build() {
+    let (dir, state) = (build_1(), tempfile::tempdir().unwrap());
+    write(&dir, &format!("{OLD}.map"), "{}");
+    let store = start(dir.path(), options(&state));
+    deploy(&dir);
+    assert!(matches!(store.refresh().unwrap(), Changed::Published(_)));
+    let release = store.release();
+    assert!(release.file(OLD).is_some());
+    assert!(release.file(&format!("{OLD}.map")).is_none());
+}
+
+#[test]
 fn keeps_files_of_a_build_that_was_replaced_while_nobody_ran() {
     let (dir, state) = (build_1(), tempfile::tempdir().unwrap());
     let modified = |store: &Store| {

@@ -71,6 +71,20 @@ fn looks_for_no_difference_from_another_chunk() {
     assert!(deltas(&store, "assets/index-DiwrgTda.js").is_empty());
 }
 
+/// A cache must not give a difference to whoever lacks the earlier file.
+#[test]
+fn says_that_the_smallest_file_varies_too() {
+    let dir = folder(&[("assets/index-DiwrgTda.js", "small")]);
+    let options = Options {
+        dictionaries: true,
+        ..at_once()
+    };
+    let store = Store::open(dir.path(), options).unwrap();
+    let release = store.release();
+    let asset = release.file("assets/index-DiwrgTda.js").unwrap();
+    assert!(asset.dictionary().is_some() && asset.varies());
+}
+
 #[test]
 fn makes_no_differences_unless_asked_to() {
     let (_dir, store) = replaced(false);

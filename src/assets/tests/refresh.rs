@@ -215,6 +215,26 @@ async fn waits_until_a_change_has_settled() {
 }
 
 #[test]
+fn a_reload_in_the_midst_of_a_copy_serves_the_old_build_until_the_next_is_whole() {
+    let dir = build_1();
+    let store = open(&dir);
+    write(
+        &dir,
+        "index.html",
+        "<script src=/assets/index-DiwrgTd2.js></script>",
+    );
+    let other = store.with_options(at_once()).unwrap();
+    assert_eq!(text(&other, ""), text(&store, ""));
+    assert!(matches!(other.refresh().unwrap(), Changed::Incomplete(_)));
+    write(&dir, "assets/index-DiwrgTd2.js", "two");
+    assert!(matches!(other.refresh().unwrap(), Changed::Published(_)));
+    assert_eq!(
+        text(&other, "assets/index-DiwrgTd2.js").as_deref(),
+        Some("two")
+    );
+}
+
+#[test]
 fn carries_files_over_to_other_options() {
     let dir = build_1();
     let store = open(&dir);

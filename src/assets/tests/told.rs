@@ -135,6 +135,25 @@ fn a_script_of_an_earlier_build_stays_as_it_was_told() {
     );
 }
 
+#[test]
+fn a_script_of_an_earlier_build_comes_from_disk_only_where_there_is_nothing_to_tell() {
+    let (dir, state) = (build(), tempfile::tempdir().unwrap());
+    write(&dir, "assets/plain-DiwrgTda.js", "plain");
+    let options = Options {
+        retired: 0,
+        state: Some(state.path().to_owned()),
+        ..told(&dir, &[("PUBLIC_API", "/v1")])
+    };
+    let store = Store::open(dir.path(), options).unwrap();
+    store.precompress(&AtomicBool::new(false));
+    fs::remove_dir_all(dir.path().join("assets")).unwrap();
+    write(&dir, "index.html", "<head>");
+    assert!(matches!(store.refresh().unwrap(), Changed::Published(_)));
+    let release = store.release();
+    assert!(release.file("assets/plain-DiwrgTda.js").is_some());
+    assert!(release.file("assets/index-DiwrgTda.js").is_none());
+}
+
 fn trying(suffixes: &[&str]) -> Options {
     Options {
         suffixes: suffixes.iter().map(|it| (*it).to_owned()).collect(),

@@ -7,9 +7,9 @@ use crate::observe::metrics::csp::Disposition;
 
 /// Reports of one request that are looked at.
 const MAX_REPORTS: usize = 100;
-/// Letters of an address in the log.
+/// Bytes of an address in the log.
 const ADDRESS: usize = 200;
-/// Letters of anything else.
+/// Bytes of anything else.
 const WORD: usize = 80;
 
 /// Schemes of what visitors have in their browsers, and no site can help.
@@ -167,15 +167,19 @@ fn is_extension(address: &str) -> bool {
     EXTENSIONS.contains(&scheme)
 }
 
-/// The first `limit` letters, with escapes for what would move the cursor or turn the text round.
+/// The beginning, with escapes for all but printable ASCII, and no longer than `limit` bytes.
 fn shown(text: &str, limit: usize) -> String {
-    let turns = |letter| matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut shown = String::new();
-    for letter in text.chars().take(limit) {
-        if letter.is_control() || turns(letter) {
-            shown.extend(letter.escape_unicode());
-        } else {
+    for letter in text.chars() {
+        let before = shown.len();
+        if matches!(letter, ' '..='~') {
             shown.push(letter);
+        } else {
+            shown.extend(letter.escape_unicode());
+        }
+        if shown.len() > limit {
+            shown.truncate(before);
+            break;
         }
     }
     shown

@@ -1,6 +1,6 @@
 //! An asset made into a response: representation, preconditions, ranges, headers.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -123,6 +123,10 @@ impl DiskAnswer {
             Ok(Ok(file)) => Ok(self
                 .head
                 .map(|()| Body::wrap(Pieces::new(self.pieces, Some(file))))),
+            // One that is gone does not come back by trying again.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                Err(ProxyError::caused(ErrorKind::NoFile, error))
+            }
             Ok(Err(error)) => Err(ProxyError::caused(ErrorKind::Overloaded(RETRY), error)),
             Err(error) => Err(ProxyError::caused(
                 ErrorKind::Internal("a file could not be opened"),

@@ -2,12 +2,13 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use http_body::{Body, Frame};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
     handler::websocket::moment,
@@ -25,6 +26,8 @@ pub(super) struct EventStream {
     events: Box<ResponseBody>,
     turn: Turn,
     tail: Tail,
+    /// Nobody here can tell where an event ends.
+    is_coded: bool,
 }
 
 /// The last bytes of a stream: a blank line ends an event.
@@ -32,28 +35,44 @@ struct Tail([u8; 4]);
 
 /// Its turn to leave.
 enum Turn {
-    Awaited(Pin<Box<dyn Future<Output = ()>>>),
-    /// It leaves with the event that is under way.
-    Come,
+    Awaited(Pin<Box<dyn Future<Output = Instant>>>),
+    /// It leaves with the event that is under way, or at this time: an event that is torn then is one that its reader
+    /// passes over.
+    Come(Pin<Box<Sleep>>),
     Over,
 }
 
 impl EventStream {
-    /// Heeds the `notice` of the backend of `events`.
-    pub(super) fn new(events: Box<ResponseBody>, notice: Heed) -> Self {
-        let turn = async {
-            // At the end of the process, what is left is cut with its connections.
-            moment::come(Notice::default().heed(), notice).await;
-        };
+    /// Heeds the `notice` of the backend of `events`, which may have a content coding.
+    pub(super) fn new(events: Box<ResponseBody>, notice: Heed, is_coded: bool) -> Self {
+        // At the end of the process, what is left is cut with its connections.
+        let turn = moment::come(Notice::default().heed(), notice);
         Self {
             events,
             turn: Turn::Awaited(Box::pin(turn)),
             tail: Tail::default(),
+            is_coded,
         }
     }
 
     fn is_over(&self) -> bool {
         matches!(self.turn, Turn::Over)
+    }
+
+    /// Moves on to its turn, and to its end. Each time, also where the next event is here already: a stream that never
+    /// rests ends too.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) {
+        if let Turn::Awaited(turn) = &mut self.turn
+            && let Poll::Ready(deadline) = turn.as_mut().poll(cx)
+        {
+            self.turn = Turn::Come(Box::pin(sleep_until(deadline)));
+        }
+        if let Turn::Come(end) = &mut self.turn {
+            let is_between = !self.is_coded && self.tail.is_between_events();
+            if is_between || end.as_mut().poll(cx).is_ready() {
+                self.turn = Turn::Over;
+            }
+        }
     }
 }
 
@@ -88,19 +107,18 @@ impl Body for EventStream {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        // Each time, also where the next event is here already: a stream that never rests ends too.
-        if let Turn::Awaited(turn) = &mut self.turn
-            && turn.as_mut().poll(cx).is_ready()
-        {
-            self.turn = Turn::Come;
-        }
-        if matches!(self.turn, Turn::Come) && self.tail.is_between_events() {
-            self.turn = Turn::Over;
-        }
+        self.poll_turn(cx);
         if self.is_over() {
             return Poll::Ready(None);
         }
-        let frame = ready!(Pin::new(&mut self.events).poll_frame(cx));
+        let Poll::Ready(frame) = Pin::new(&mut self.events).poll_frame(cx) else {
+            if self.is_coded && matches!(self.turn, Turn::Come(_)) {
+                // Whoever codes events sends each as a whole.
+                self.turn = Turn::Over;
+                return Poll::Ready(None);
+            }
+            return Poll::Pending;
+        };
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {

@@ -33,6 +33,8 @@ pub(super) struct Compressed {
     /// Bytes compressed since others had their turn.
     spent: usize,
     trailers: Option<HeaderMap>,
+    /// Why the source broke off; told when the client has all that came before.
+    broken: Option<BodyError>,
 }
 
 impl Compressed {
@@ -45,6 +47,7 @@ impl Compressed {
             is_pending: false,
             spent: 0,
             trailers: None,
+            broken: None,
         }
     }
 
@@ -71,6 +74,9 @@ impl Compressed {
                 }
                 continue;
             }
+            if let Some(error) = self.broken.take() {
+                return Poll::Ready(Some(Err(error)));
+            }
             match Pin::new(&mut self.source).poll_frame(cx) {
                 Poll::Pending if self.is_pending => {
                     // The source pauses: all that it has said is for the client now.
@@ -79,6 +85,12 @@ impl Compressed {
                     return frame(encoder, flushed);
                 }
                 Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Err(error))) if self.is_pending => {
+                    self.is_pending = false;
+                    self.broken = Some(error);
+                    let flushed = encoder.flush();
+                    return frame(encoder, flushed);
+                }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                 Poll::Ready(Some(Ok(next))) => match next.into_data() {
                     Ok(data) => self.input = data,

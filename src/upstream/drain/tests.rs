@@ -132,6 +132,10 @@ async fn a_name_that_is_drained_whole_keeps_its_newcomers_out() {
     app_is(&upstream, &[3, 4, 5]);
     undrain(&upstream, "app:3002#10.0.0.4");
     assert_eq!(serving(&upstream), ["3001", "10.0.0.4"]);
+    app_is(&upstream, &[4, 5, 6]);
+    assert_eq!(serving(&upstream), ["3001", "10.0.0.4"]);
+    drain(&upstream, "app:3002");
+    assert_eq!(serving(&upstream), ["3001"]);
     undrain(&upstream, "app:3002");
     assert_eq!(serving(&upstream).len(), 4);
 }

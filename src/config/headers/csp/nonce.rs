@@ -5,7 +5,7 @@ use toml::de::DeValue;
 use super::{
     super::{
         Csp, Inline,
-        policy::{SCRIPT, UNSAFE_INLINE},
+        policy::{DEFAULT, SCRIPT, UNSAFE_INLINE},
     },
     Policy,
 };
@@ -51,13 +51,12 @@ pub(super) fn report_misuse(table: &Table<'_>, csp: &Csp) {
         );
         return;
     };
-    let is_unsafe = |(name, sources): &(String, Vec<String>)| {
-        name == SCRIPT && sources.iter().any(|it| it == UNSAFE_INLINE)
-    };
-    if directives.iter().any(is_unsafe) {
+    let named = |wanted| directives.iter().find(|(name, _)| name == wanted);
+    let scripts = named(SCRIPT).or_else(|| named(DEFAULT));
+    if scripts.is_some_and(|(_, sources)| sources.iter().any(|it| it == UNSAFE_INLINE)) {
         value.reject::<()>(
-            "a nonce switches `'unsafe-inline'` off, which `script` has",
-            "take `'unsafe-inline'` out of `script`, or `nonce` out",
+            "a nonce switches `'unsafe-inline'` off, which scripts have",
+            "take `'unsafe-inline'` out of `script` or `default`, or `nonce` out",
         );
     } else if csp.around_nonces(&Inline::default()).len() < 2 {
         value.reject::<()>(

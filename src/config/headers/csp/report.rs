@@ -15,6 +15,12 @@ impl Read for ReportPath {
         if let Err((fault, help)) = path::check(&text) {
             return value.reject(format!("the path {} {fault}", quoted(&text)), help);
         }
+        if text.starts_with("//") {
+            return value.reject(
+                format!("the path {} leads to another host", quoted(&text)),
+                "begin it with one slash, as in `\"/csp-report\"`",
+            );
+        }
         if text.contains([';', ',']) {
             return value.reject(
                 format!(
