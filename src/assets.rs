@@ -52,9 +52,9 @@ use self::{
 
 /// Tries to read a folder that is being written to.
 const ATTEMPTS: usize = 5;
-/// How long a build is held back, from its last change on, for a file that only its scripts name.
-/// A copy may hang for a while; but a script may also name what is no file, and that must not hold
-/// a release for ever.
+/// How long a build is held back, from its last change on, for a file that only its scripts name, or
+/// a page in a folder that is new. A copy may hang for a while; but a script may also name what is no
+/// file, and a page what another route serves, and that must not hold a release for ever.
 const CHUNKS: Duration = Duration::from_secs(30);
 /// The same from its first change on: something else may write into the folder all the time.
 const CHANGES: Duration = Duration::from_mins(10);
@@ -265,7 +265,13 @@ impl Store {
                 .and_then(|found| Release::read(found, options, earlier()))
             {
                 Err(error) if error.is_passing(root) && attempt < ATTEMPTS => attempt += 1,
-                read => return read,
+                Ok(mut release) => {
+                    if release.is_young(options.settle) {
+                        release.forget_missing();
+                    }
+                    return Ok(release);
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -320,9 +326,10 @@ fn lack(release: &Release, before: &Release, seen: &Pending) -> Option<Lack> {
     let page = release.lacks(before).map(|name| Lack { name, until: None });
     let until = (seen.since + CHUNKS).min(seen.first + CHANGES);
     let chunk = || {
-        release
-            .lacks_chunk(before)
-            .filter(|_| Instant::now() < until)
+        let chunk = release
+            .lacks_elsewhere(before)
+            .or_else(|| release.lacks_chunk(before));
+        chunk.filter(|_| Instant::now() < until)
     };
     page.or_else(|| {
         chunk().map(|name| Lack {

@@ -15,10 +15,8 @@ use crate::{
         AssetError, Options,
         archive::Archive,
         asset::{Asset, Shared, Variant},
-        chunk,
         content::{Content, Place},
         environment::Environment,
-        hashed::is_hashed,
         history::History,
         lookup::Lookup,
         walk::{Found, Skipped, Walk},
@@ -26,6 +24,7 @@ use crate::{
     message::coding::Coding,
 };
 
+mod complete;
 mod earlier;
 
 use self::earlier::{hashed, now};
@@ -207,86 +206,6 @@ impl Release {
     /// Notes that there is nothing left to code.
     pub(super) fn set_coded(&self) {
         self.coded.store(true, Ordering::Relaxed);
-    }
-
-    /// What shows that `self`, which should replace `before`, is not whole yet.
-    pub(super) fn lacks(&self, before: &Self) -> Option<String> {
-        if before.files.contains_key(INDEX) && !self.files.contains_key(INDEX) {
-            return Some(INDEX.to_owned());
-        }
-        // A folder in which no page ever found a file is served by somebody else, and what was
-        // missing before is no news.
-        let news = self.missing.difference(&before.missing);
-        let mut ours = news.filter(|reference| {
-            let folder = folder(reference);
-            self.folders.contains(folder) || before.folders.contains(folder)
-        });
-        ours.next().cloned()
-    }
-
-    /// A file that its scripts may want later, that is not there, and that those of `before` did
-    /// not name. A script may also name what nobody has, so this is no proof.
-    pub(super) fn lacks_chunk(&self, before: &Self) -> Option<String> {
-        let mut news = self.missing_chunks.difference(&before.missing_chunks);
-        news.next().cloned()
-    }
-
-    /// Notes which files the pages in the root name, and which of those are here.
-    fn resolve_pages(&mut self) {
-        let (mut folders, mut missing) = (HashSet::new(), HashSet::new());
-        for name in self.files.keys().filter(|name| !name.contains('/')) {
-            let page = self.file(name).and_then(Asset::page);
-            for reference in page.iter().flat_map(|page| &page.references) {
-                if self.has(reference) {
-                    folders.insert(folder(reference).to_owned());
-                } else if is_hashed(reference) {
-                    missing.insert(reference.clone());
-                }
-            }
-        }
-        (self.folders, self.missing) = (folders, missing);
-    }
-
-    /// Follows scripts and styles from those that the pages name, and notes which files they name
-    /// that are not here.
-    fn resolve_chunks(&mut self) {
-        let known = self.files.iter();
-        let known: HashMap<_, _> = known.map(|file| (chunk::base(file.0), file)).collect();
-        let pages = self.files.keys().filter(|name| !name.contains('/'));
-        let pages = pages.filter_map(|name| self.file(name)?.page());
-        let mut queue: Vec<_> = pages
-            .flat_map(|page| &page.references)
-            .filter(|reference| self.has(reference))
-            .map(|reference| chunk::base(reference))
-            .collect();
-        let mut seen: HashSet<_> = queue.iter().copied().collect();
-        let mut missing = HashSet::new();
-        while let Some(name) = queue.pop() {
-            let Some((path, content)) = known.get(name) else {
-                missing.insert(name.to_owned());
-                continue;
-            };
-            let code = content.bytes().filter(|_| chunk::names_others(path));
-            let named = code.into_iter().flat_map(|code| chunk::hashed_names(code));
-            queue.extend(named.filter(|name| seen.insert(name)));
-        }
-        self.missing_chunks = missing;
-    }
-
-    /// Whether a reference leads to a file. The route's prefix is not known here, so the path may
-    /// start at any segment.
-    fn has(&self, reference: &str) -> bool {
-        let decoded = percent_encoding::percent_decode_str(reference).decode_utf8_lossy();
-        let mut path = decoded.trim_start_matches(['.', '/']);
-        loop {
-            if self.files.contains_key(path) {
-                return true;
-            }
-            match path.split_once('/') {
-                Some((_, rest)) => path = rest,
-                None => return false,
-            }
-        }
     }
 }
 

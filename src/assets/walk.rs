@@ -9,6 +9,7 @@ use std::{
     io::{self, ErrorKind},
     os::unix::fs::{DirEntryExt as _, MetadataExt as _},
     path::{Component, Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use crate::assets::{AssetError, watch::Round};
@@ -70,6 +71,14 @@ impl Stamp {
     /// That of bytes which were made of the file.
     pub(super) fn with_size(self, size: u64) -> Self {
         Self { size, ..self }
+    }
+
+    /// When it was changed last, in any way.
+    pub(super) fn changed_at(&self) -> SystemTime {
+        let (seconds, nanoseconds) = self.changed;
+        let seconds = u64::try_from(seconds).unwrap_or(0);
+        let nanoseconds = u32::try_from(nanoseconds).unwrap_or(0);
+        SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
     }
 
     /// Whether an open file still has the bytes it had. Its change time also moves when it is

@@ -176,11 +176,39 @@ fn keeps_the_old_release_while_files_are_deleted_first() {
 #[test]
 fn waits_for_no_file_that_another_route_serves() {
     let dir = build_1();
+    let legacy = format!("{PAGE_1}<script src=/legacy/main-0a1b2c3c.js></script>");
+    write(&dir, "index.html", &legacy);
     let store = open(&dir);
     let page = format!(
         "{PAGE_1}<script src=/legacy/main-0a1b2c3d.js></script><script src=/env.js></script>"
     );
     write(&dir, "index.html", &page);
+    assert_eq!(store.refresh().unwrap(), Changed::Published(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_for_the_first_build_in_an_empty_folder() {
+    let dir = folder(&[]);
+    let store = open(&dir);
+    write(&dir, "index.html", PAGE_1);
+    assert!(matches!(store.refresh().unwrap(), Changed::Incomplete(_)));
+    tokio::time::advance(Duration::from_secs(29)).await;
+    assert!(matches!(store.refresh().unwrap(), Changed::Incomplete(_)));
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(matches!(store.refresh().unwrap(), Changed::Published(_)));
+}
+
+#[test]
+fn waits_for_what_pages_in_folders_name() {
+    let page = |hash: &str| format!("<base href=/de/><script src=main-{hash}.js></script>");
+    let dir = folder(&[
+        ("de/index.html", &page("0a1b2c3d")),
+        ("de/main-0a1b2c3d.js", "1"),
+    ]);
+    let store = open(&dir);
+    write(&dir, "de/index.html", &page("0a1b2c3e"));
+    assert!(matches!(store.refresh().unwrap(), Changed::Incomplete(_)));
+    write(&dir, "de/main-0a1b2c3e.js", "2");
     assert_eq!(store.refresh().unwrap(), Changed::Published(3));
 }
 
